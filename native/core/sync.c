@@ -1,0 +1,208 @@
+/* Sync calls: one operation at a time, each thread over a queue of its own. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/queue.h"
+#include "core/thread.h"
+
+/* Deep enough for a large transfer that is split. */
+#define SYNC_DEPTH 32u
+
+/* ---------------------------------------------------------- thread queues */
+
+/* The queue this thread used last; the serial tells whether it is still alive. */
+static _Thread_local struct {
+	uint64_t serial;
+	struct rw_queue *queue;
+} near;
+
+static pthread_key_t thread_end_key;
+static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+
+static void thread_ends(void *unused)
+{
+	(void)unused;
+	rw_devices_thread_ends(rw_thread_id());
+}
+
+static void make_key(void)
+{
+	pthread_key_create(&thread_end_key, thread_ends);
+}
+
+/* The calling thread has a queue: it goes when the thread ends. */
+static void watch_thread_end(void)
+{
+	pthread_once(&thread_end_once, make_key);
+	pthread_setspecific(thread_end_key, &near);
+}
+
+static struct rw_queue *find_own(struct rw_device *device)
+{
+	uint64_t self = rw_thread_id();
+	struct rw_queue *queue;
+
+	pthread_mutex_lock(&device->lock);
+	for (queue = device->queues; queue; queue = queue->next)
+		if (queue->per_thread && queue->owner == self)
+			break;
+	pthread_mutex_unlock(&device->lock);
+	return queue;
+}
+
+static struct rw_queue *own_queue(struct rw_device *device)
+{
+	if (near.serial != device->serial) {
+		near.queue = find_own(device);
+		near.serial = device->serial;
+	}
+	return near.queue;
+}
+
+static int replace_queue(struct rw_device *device, struct rw_queue *old, uint32_t depth)
+{
+	struct rw_queue *queue;
+	int error = rw_queue_make(device, depth, true, &queue);
+
+	if (error)
+		return error;
+	near.queue = queue;
+	if (old && !old->in_flight && !rw_queue_shut_down(old, rw_now_ns())) {
+		rw_queue_unlink(old);
+		rw_queue_put(old);
+	}
+	watch_thread_end();
+	return 0;
+}
+
+int rw_device_thread_queue(struct rw_device *device, uint32_t depth, struct rw_queue **out)
+{
+	struct rw_queue *queue = own_queue(device);
+	uint32_t most = device->info.max_depth;
+	int error;
+
+	if (!queue || queue->depth < depth) {
+		if (!queue && depth < SYNC_DEPTH)
+			depth = SYNC_DEPTH < most ? SYNC_DEPTH : most;
+		error = replace_queue(device, queue, depth);
+		if (error)
+			return error;
+	}
+	*out = near.queue;
+	return 0;
+}
+
+/* ---------------------------------------------------------------- transfer */
+
+/* Where the path can do it without a queue: part by part, here and now. */
+static int64_t transfer_at_once(struct rw_device *device, const struct rw_op *op, int64_t timeout_ns)
+{
+	struct rw_part part = { .opcode = (uint8_t)op->opcode, .region = -1 };
+	int64_t deadline = 0, result;
+	uint64_t moved = 0, rest;
+	int state;
+
+	do {
+		rest = op->length - moved;
+		part.offset = op->offset + moved;
+		part.memory = op->memory + moved;
+		part.length = (uint32_t)(rest < device->info.max_transfer ?
+					 rest : device->info.max_transfer);
+		result = device->path->transfer(device, &part);
+		if (result == (int64_t)rest)
+			return (int64_t)op->length;
+		state = rw_part_advance(&device->info, &part, result);
+		if (state < 0)
+			return rw_explain(op->opcode, state);
+		moved += result > 0 ? (uint64_t)result : 0;
+		if (!state && part.length)
+			break; /* the end of the device */
+		if (!deadline)
+			deadline = rw_deadline_ns(timeout_ns);
+	} while (moved < op->length && rw_now_ns() < deadline);
+	if (moved < op->length && state > 0)
+		return rw_fail(ETIME, "%llu of %llu bytes were moved in time", (unsigned long long)moved,
+			       (unsigned long long)op->length);
+	return (int64_t)moved;
+}
+
+/* Waits for the one operation this thread's queue has; older ones were abandoned. */
+static int64_t wait_for_it(struct rw_queue *queue, int64_t timeout_ns)
+{
+	int64_t slice = timeout_ns < RW_SLICE_NS ? timeout_ns : RW_SLICE_NS;
+	struct rw_completion done;
+	int n = rw_queue_collect(queue, &done, 1, 1, rw_deadline_ns(slice));
+
+	if (n > 0)
+		return done.result < 0 ? rw_explain(done.opcode, done.result) : done.result;
+	if (!n && timeout_ns > slice)
+		return -EINTR;
+	if (n != -EINTR)
+		rw_queue_abandon(queue);
+	return n ? n : rw_fail(ETIME, "the operation did not end in time; it is abandoned");
+}
+
+static int64_t transfer_queued(struct rw_device *device, const struct rw_op *op, int64_t timeout_ns)
+{
+	struct rw_queue *queue;
+	int64_t token;
+	int error = rw_device_thread_queue(device, 1, &queue);
+
+	if (error)
+		return error;
+	token = rw_queue_place(queue, op);
+	return token < 0 ? token : wait_for_it(queue, timeout_ns);
+}
+
+int64_t rw_device_transfer(struct rw_device *device, uint32_t opcode, uint64_t offset,
+			   const struct rw_span *span, int64_t timeout_ns)
+{
+	const struct rw_op op = {
+		.offset = offset,
+		.memory = span->memory,
+		.length = span->length,
+		.opcode = opcode,
+	};
+	int64_t result = rw_device_begin(device);
+
+	if (result)
+		return result;
+	result = rw_device_check(device, &op);
+	if (!result)
+		result = device->path->transfer ? transfer_at_once(device, &op, timeout_ns) :
+			 transfer_queued(device, &op, timeout_ns);
+	rw_device_end(device);
+	return result;
+}
+
+int64_t rw_device_resume(struct rw_device *device, int64_t timeout_ns)
+{
+	int64_t result = rw_device_begin(device);
+	struct rw_queue *queue;
+
+	if (result)
+		return result;
+	queue = own_queue(device);
+	result = queue && queue->in_flight ? wait_for_it(queue, timeout_ns) :
+		 rw_fail(EINVAL, "this thread has no transfer in flight");
+	rw_device_end(device);
+	return result;
+}
+
+int rw_device_abandon(struct rw_device *device, int64_t timeout_ns)
+{
+	int left = rw_device_begin(device);
+	struct rw_queue *queue;
+
+	if (left)
+		return left;
+	queue = own_queue(device);
+	if (queue)
+		left = rw_queue_drain(queue, rw_deadline_ns(timeout_ns));
+	if (left < 0)
+		left = (int)queue->in_flight;
+	rw_device_end(device);
+	return left;
+}

@@ -1,0 +1,190 @@
+/* Files and block devices: opening them safely, and what is not read or write. */
+#define _GNU_SOURCE
+#include "paths/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+
+/* ---------------------------------------------------------------- opening */
+
+static int refuse_open(int error, const struct rw_target *target,
+		       const struct rw_open_request *request)
+{
+	const char *name = target->text;
+
+	switch (error) {
+	case ENOENT:
+		return rw_fail(error, "%s does not exist", name);
+	case EISDIR:
+		return rw_fail(error, "%s is a directory; name a file or a block device", name);
+	case EACCES:
+	case EPERM:
+		return rw_fail(EACCES, "no permission to %s %s; run as its owner, or join the group "
+				       "that may", request->writable ? "write to" : "read", name);
+	case EROFS:
+		return rw_fail(error, "%s is on a read-only file system", name);
+	case EINVAL:
+		if (request->direct)
+			return rw_fail(EOPNOTSUPP, "the file system of %s has no O_DIRECT; open it with "
+						   "direct=False (--buffered)", name);
+		break;
+	case EBUSY:
+		return rw_fail(error, "%s is in use by the kernel; unmount or release it before writing",
+			       name);
+	case ENXIO:
+	case ENODEV:
+		return rw_fail(error, "the device behind %s is gone, or it is a pipe or socket", name);
+	default:
+		break;
+	}
+	return rw_fail(error, "cannot open %s: %s", name, strerror(error));
+}
+
+static int open_flags(const struct rw_open_request *request)
+{
+	return (request->writable ? O_RDWR : O_RDONLY) | (request->direct ? O_DIRECT : 0) |
+	       O_CLOEXEC | O_NOCTTY;
+}
+
+/* Of a file or block device EINVAL means that there is no O_DIRECT; others answer it too. */
+static int set_flags(int fd, const struct rw_target *target, const struct rw_open_request *request)
+{
+	struct rw_file_facts facts;
+	struct stat status;
+
+	if (fstat(fd, &status))
+		return refuse_open(errno, target, request);
+	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+		return rw_file_facts(fd, false, &facts);
+	return fcntl(fd, F_SETFL, open_flags(request)) < 0 ? refuse_open(errno, target, request) : 0;
+}
+
+/*
+ * O_NONBLOCK keeps the open of a pipe from waiting for its other end; on a file
+ * it must not stay, or io_uring answers EAGAIN instead of waiting.
+ */
+static int open_any(const struct rw_target *target, const struct rw_open_request *request)
+{
+	int fd = open(target->rest, (open_flags(request) & ~O_DIRECT) | O_NONBLOCK);
+	int error;
+
+	if (fd < 0)
+		return refuse_open(errno, target, request);
+	error = set_flags(fd, target, request);
+	if (error)
+		close(fd);
+	return error ? error : fd;
+}
+
+/* An exclusive open keeps a mount from coming while we write. */
+static int claim_block_device(int fd, const struct rw_target *target,
+			      const struct rw_open_request *request)
+{
+	int error = rw_block_in_use(fd, "/proc", "/sys");
+	int claimed;
+
+	close(fd);
+	if (error)
+		return error;
+	claimed = open(target->rest, open_flags(request) | O_EXCL);
+	return claimed < 0 ? refuse_open(errno, target, request) : claimed;
+}
+
+static int open_with_facts(const struct rw_target *target, const struct rw_open_request *request,
+			   struct rw_file_facts *facts)
+{
+	int fd = open_any(target, request);
+	int error;
+
+	if (fd < 0)
+		return fd;
+	error = rw_file_facts(fd, request->direct, facts);
+	if (!error && request->writable && facts->read_only)
+		error = rw_fail(EROFS, "%s is read-only", target->text);
+	if (error) {
+		close(fd);
+		return error;
+	}
+	return facts->block && request->writable ? claim_block_device(fd, target, request) : fd;
+}
+
+int rw_file_probe(const struct rw_target *target, const struct rw_open_request *request)
+{
+	struct rw_file_facts facts;
+	int fd = open_with_facts(target, request, &facts);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+int rw_file_open(struct rw_device *device, const struct rw_target *target,
+		 const struct rw_open_request *request)
+{
+	struct rw_file *file = (struct rw_file *)device;
+	struct rw_device_info *info = &device->info;
+
+	file->fd = open_with_facts(target, request, &file->facts);
+	if (file->fd < 0)
+		return file->fd;
+	info->size = file->facts.size;
+	info->block_size = file->facts.block_size;
+	info->memory_alignment = file->facts.memory_alignment;
+	info->max_transfer = file->facts.max_transfer;
+	info->max_depth = RW_MAX_DEPTH;
+	info->opcodes = 1u << RW_READ | 1u << RW_WRITE | 1u << RW_FLUSH | 1u << RW_WRITE_ZEROES |
+			(file->facts.discards ? 1u << RW_DISCARD : 0);
+	info->writable = request->writable;
+	info->direct = request->direct;
+	return 0;
+}
+
+void rw_file_close(struct rw_device *device)
+{
+	close(((struct rw_file *)device)->fd);
+}
+
+/* ------------------------------------------------- flush, discard, zeroes */
+
+static int on_block_device(const struct rw_file *file, const struct rw_part *part)
+{
+	uint64_t range[2] = { part->offset, part->length };
+
+	return ioctl(file->fd, part->opcode == RW_DISCARD ? BLKDISCARD : BLKZEROOUT, range);
+}
+
+/* tmpfs knows only holes, which read as zeroes too. */
+static int on_file(const struct rw_file *file, const struct rw_part *part)
+{
+	off_t offset = (off_t)part->offset, length = (off_t)part->length;
+	int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	if (part->opcode == RW_WRITE_ZEROES &&
+	    !fallocate(file->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length))
+		return 0;
+	if (part->opcode == RW_WRITE_ZEROES && errno != EOPNOTSUPP)
+		return -1;
+	return fallocate(file->fd, hole, offset, length);
+}
+
+int64_t rw_file_special(const struct rw_file *file, const struct rw_part *part)
+{
+	int failed;
+
+	if (part->opcode == RW_FLUSH)
+		failed = fdatasync(file->fd);
+	else if (file->facts.block)
+		failed = on_block_device(file, part);
+	else
+		failed = on_file(file, part);
+	return failed ? -errno : (int64_t)part->length;
+}

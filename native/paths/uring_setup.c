@@ -1,0 +1,148 @@
+/* io_uring rings: options, what each needs, registration; io_uring_setup(2). */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "core/error.h"
+#include "os/uring_policy.h"
+#include "paths/uring.h"
+
+/* The kernel registers no longer buffer. */
+#define LONGEST_BUFFER (1ull << 30)
+/* How long the submitting kernel thread spins without work before it sleeps, ms. */
+#define SQ_THREAD_IDLE 50
+
+const struct rw_option_info rw_uring_options[] = {
+	{ "fixed", "registered buffers and file: no page pinning or lookup per I/O",
+	  RW_URING_FIXED },
+	{ "sqpoll", "a kernel thread submits: no system call, but a core of its own",
+	  RW_URING_SQPOLL },
+	{ "iopoll", "completions are polled for: needs O_DIRECT and poll queues", RW_URING_IOPOLL },
+	{ "defer", "single issuer with deferred task run: completions only when asked for",
+	  RW_URING_DEFER },
+	{ NULL, NULL, 0 },
+};
+
+int rw_uring_check_options(uint32_t options, const struct rw_open_request *request,
+			   const struct rw_file_facts *facts)
+{
+	if ((options & RW_URING_SQPOLL) && (options & RW_URING_DEFER))
+		return rw_fail(EINVAL, "options sqpoll and defer exclude each other: defer wants the "
+				       "submitting thread to enter the kernel, sqpoll avoids just that");
+	if (!(options & RW_URING_IOPOLL))
+		return 0;
+	if (!request->direct)
+		return rw_fail(EOPNOTSUPP, "option iopoll needs O_DIRECT: the page cache has nothing to "
+					   "poll");
+	if (!facts->polls)
+		return rw_fail(EOPNOTSUPP, "option iopoll needs a device with poll queues; this one has "
+					   "none (for NVMe: nvme.poll_queues=N on the kernel command "
+					   "line)");
+	return 0;
+}
+
+static unsigned int setup_flags(uint32_t options)
+{
+	unsigned int flags = 0;
+
+	if (options & RW_URING_SQPOLL)
+		flags |= IORING_SETUP_SQPOLL;
+	if (options & RW_URING_IOPOLL)
+		flags |= IORING_SETUP_IOPOLL;
+	if (options & RW_URING_DEFER)
+		flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_TASKRUN_FLAG;
+	return flags;
+}
+
+static int refuse_ring(int error, uint32_t options)
+{
+	if (error == -EINVAL && (options & RW_URING_DEFER))
+		return rw_fail(EOPNOTSUPP, "option defer needs Linux 6.1 or later");
+	error = rw_uring_refusal(error, "/proc");
+	if (error == -EPERM && (options & RW_URING_SQPOLL))
+		rw_fail_add(" (option sqpoll also needs root before Linux 5.13)");
+	return error;
+}
+
+int rw_uring_ring_init(struct io_uring *ring, uint32_t entries, uint32_t options)
+{
+	struct io_uring_params params = {
+		.flags = setup_flags(options),
+		.sq_thread_idle = SQ_THREAD_IDLE,
+	};
+	int error = io_uring_queue_init_params(entries, ring, &params);
+
+	if (error)
+		return refuse_ring(error, options);
+	if (!(params.features & IORING_FEAT_EXT_ARG)) {
+		io_uring_queue_exit(ring);
+		return rw_fail(EOPNOTSUPP, "waiting with a deadline needs Linux 5.11 or later");
+	}
+	io_uring_ring_dontfork(ring);
+	return 0;
+}
+
+int rw_uring_register(struct io_uring *ring, int fd)
+{
+	int error = io_uring_register_files(ring, &fd, 1);
+
+	if (error)
+		return rw_fail(-error, "the file could not be registered with the ring: %s",
+			       strerror(-error));
+	error = io_uring_register_buffers_sparse(ring, RW_MAX_REGIONS);
+	if (error == -EINVAL)
+		return rw_fail(EOPNOTSUPP, "option fixed needs Linux 5.19 or later");
+	if (error)
+		return rw_fail(-error, "no table for registered buffers: %s", strerror(-error));
+	return 0;
+}
+
+int rw_uring_try_memory(struct io_uring *ring)
+{
+	struct iovec memory = { .iov_len = RW_SMALLEST_REGION };
+	__u64 tag = 0;
+	int error;
+
+	memory.iov_base = mmap(NULL, memory.iov_len, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory.iov_base == MAP_FAILED)
+		return rw_fail(ENOMEM, "no memory to try registered buffers with");
+	error = io_uring_register_buffers_update_tag(ring, 0, &memory, &tag, 1);
+	munmap(memory.iov_base, memory.iov_len);
+	if (error >= 0)
+		return 0;
+	return rw_fail(-error, "the kernel registers no %llu MiB of buffers (%s); raise the locked-memory "
+			       "limit (ulimit -l, LimitMEMLOCK)", RW_SMALLEST_REGION >> 20,
+		       strerror(-error));
+}
+
+static int register_region(struct rw_uring_queue *queue, int region)
+{
+	struct iovec memory = {
+		.iov_base = (void *)atomic_load(&rw_regions[region].base),
+		.iov_len = atomic_load(&rw_regions[region].length),
+	};
+	__u64 tag = 0;
+
+	if (memory.iov_len > LONGEST_BUFFER)
+		return -EFBIG;
+	queue->line.base.counters.syscalls++;
+	return io_uring_register_buffers_update_tag(&queue->ring, (unsigned int)region, &memory,
+						    &tag, 1);
+}
+
+int rw_uring_fixed_slot(struct rw_uring_queue *queue, int region)
+{
+	uint32_t serial = atomic_load_explicit(&rw_regions[region].serial, memory_order_relaxed);
+	uint64_t bit = 1ull << region;
+
+	if (queue->serials[region] != serial) {
+		queue->serials[region] = serial;
+		queue->refused &= ~bit;
+		if (register_region(queue, region) < 0)
+			queue->refused |= bit;
+	}
+	return queue->refused & bit ? -1 : region;
+}
