@@ -1,0 +1,419 @@
+"""Devices: opening a target, sync calls, batches."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from errno import EAGAIN, EBUSY, EINTR, EINVAL, ERANGE, ETIME
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringway._native import ffi, lib
+from ringway.buffer import Buffer, alloc, as_offsets, bare_span, pin, quarantine, register
+from ringway.errors import (
+    ArgumentError,
+    DeadlineError,
+    RangeError,
+    check,
+    last_error,
+    operation_error,
+)
+from ringway.pathnames import options_in, path_words
+from ringway.timeouts import DEFAULT_TIMEOUT, DRAIN_NS, GIVE_UP_NS, SLICE_NS, Deadline, nanoseconds
+
+if TYPE_CHECKING:
+    from ringway.queue import Queue
+
+_READ: int = lib.RW_READ
+_WRITE: int = lib.RW_WRITE
+_FLUSH: int = lib.RW_FLUSH
+_DISCARD: int = lib.RW_DISCARD
+_WRITE_ZEROES: int = lib.RW_WRITE_ZEROES
+_transfer = lib.rw_device_transfer
+_begin = lib.rw_batch_begin
+
+_from_buffer = ffi.from_buffer
+_INT64 = np.dtype(np.int64)
+
+#: Devices still open, for the bounded drain at interpreter exit.
+_open_devices: weakref.WeakSet[Device] = weakref.WeakSet()
+
+
+class Done:
+    """What became of a batch: one entry per operation, in the order they were given."""
+
+    __slots__ = ("_batch", "_columns", "_pointer")
+
+    def __init__(self, count: int) -> None:
+        self._columns = np.empty((2, count), np.int64)
+        self._pointer = _from_buffer("int64_t[]", self._columns)
+        self._batch = ffi.new("struct rw_batch *")
+
+    def __len__(self) -> int:
+        return len(self._pointer) >> 1
+
+    @property
+    def failed(self) -> int:
+        """How many operations failed."""
+        return self._batch.failed  # type: ignore[no-any-return]
+
+    @property
+    def result(self) -> NDArray[np.int64]:
+        """Bytes moved, or a negative errno; int64, shape (n,)."""
+        return self._columns[0]  # type: ignore[no-any-return]
+
+    @property
+    def latency_ns(self) -> NDArray[np.int64]:
+        """Submit to completion as the caller saw it, in nanoseconds; int64, shape (n,)."""
+        return self._columns[1]  # type: ignore[no-any-return]
+
+    def raise_for_status(self) -> Done:
+        """Raises the error of the first operation that failed; returns itself when none did."""
+        if self.failed:
+            index = int(np.argmax(self.result < 0))
+            error = operation_error(self._batch.opcode, int(self.result[index]))
+            error.strerror += f" (operation {index} of {len(self)}; {self.failed} failed)"
+            raise error
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Done {len(self)} operations, {self.failed} failed>"
+
+
+class Device:
+    """An opened target. Any thread may use it; made by `ringway.open`.
+
+    Offsets and lengths are bytes and multiples of `block_size`; memory starts at multiples of
+    `memory_alignment`, which that from `alloc` does. Calls take a `timeout` in seconds (None:
+    the device's) and raise `DeadlineError` when it passes.
+    """
+
+    def __init__(self, handle: Any, timeout: float) -> None:
+        self._handle = handle
+        self._timeout_ns = nanoseconds(timeout)
+        self._queues: weakref.WeakSet[Queue] = weakref.WeakSet()
+        self._closed = False
+        info = ffi.new("struct rw_device_info *")
+        lib.rw_device_info(handle, info)
+        self._read_info(info)
+        self._finalizer = weakref.finalize(self, _dispose, handle)
+        self._finalizer.atexit = False
+        _open_devices.add(self)
+
+    def _read_info(self, info: Any) -> None:
+        #: Bytes, as it was when opened.
+        self.size: int = info.size
+        #: Offsets and lengths are multiples of this; a power of two.
+        self.block_size: int = info.block_size
+        #: Memory addresses are multiples of this; a power of two.
+        self.memory_alignment: int = info.memory_alignment
+        #: Longer operations are split; bytes.
+        self.max_transfer: int = info.max_transfer
+        #: Deepest queue.
+        self.max_depth: int = info.max_depth
+        self.writable: bool = info.writable
+        #: Past the page cache (O_DIRECT).
+        self.direct: bool = info.direct
+        #: Whether operations run one at a time, in the call that reaps them.
+        self.synchronous: bool = info.synchronous
+        #: Name of the path in use.
+        self.path: str = ffi.string(info.path).decode()
+        #: The path's options in force.
+        self.options: tuple[str, ...] = options_in(self.path, info.options)
+        self.target: str = os.fsdecode(ffi.string(info.target))
+        #: Why this path and these options, and why not others.
+        self.why: str = ffi.string(info.why).decode(errors="replace")
+
+    def __repr__(self) -> str:
+        state = "closed " if self._closed else ""
+        return f"<{state}Device {self.target} on {'+'.join((self.path, *self.options))}>"
+
+    # ------------------------------------------------------------------ memory
+
+    def alloc(self, length: int) -> Buffer:
+        """A zeroed buffer of `length` bytes on page boundaries; it outlives the device."""
+        return alloc(length)
+
+    def register(self, owner: Any) -> Buffer:
+        """Memory the caller owns as a `Buffer` in place; see `ringway.register`."""
+        return register(owner)
+
+    # -------------------------------------------------------------- sync calls
+
+    def readinto(self, offset: int, buffer: Any, timeout: float | None = None) -> int:
+        """Fills `buffer` from `offset`; returns the bytes read.
+
+        That is its length, or less only where the device ends inside its last block. `buffer`
+        is any writable contiguous memory, aligned to `memory_alignment`.
+        """
+        span, keep = buffer._span if type(buffer) is Buffer else None, None
+        if span is None:
+            span, keep = pin(buffer, True)
+        try:
+            n: int = _transfer(
+                self._handle, _READ, offset, span,
+                self._timeout_ns if timeout is None else nanoseconds(timeout),
+            )
+        except OverflowError:
+            raise _beyond(offset) from None
+        return n if n >= 0 else self._finish(n, timeout, keep)
+
+    def read(self, offset: int, length: int, *, timeout: float | None = None) -> bytes:
+        """`length` bytes at `offset`, copied; neither has to be aligned.
+
+        Ends early at the end of the device. `readinto` is the one without a copy.
+        """
+        first, span, end = self._covering(offset, length)
+        if not span:
+            return b""
+        buffer = alloc(span)
+        self.readinto(first, buffer, timeout=timeout)
+        return bytes(buffer[offset - first : end - first])
+
+    def _covering(self, offset: int, length: int) -> tuple[int, int, int]:
+        """Start and length of the whole blocks that hold the bytes, and where these end."""
+        if offset < 0 or length < 0:
+            raise ArgumentError(EINVAL, f"offset {offset} or length {length} is negative")
+        if offset > self.size:
+            raise RangeError(ERANGE, f"offset {offset} is beyond the end: {self.size} bytes")
+        end = min(offset + length, self.size)
+        first = offset - offset % self.block_size
+        blocks = -(-(end - first) // self.block_size) if end > offset else 0
+        return first, blocks * self.block_size, end
+
+    def write(self, offset: int, data: Any, timeout: float | None = None) -> int:
+        """Writes all of `data` at `offset`; returns the bytes written.
+
+        Data that is not aligned to `memory_alignment`, as ``bytes`` seldom are, is copied first;
+        a `Buffer` never is.
+        """
+        span, keep = data._span if type(data) is Buffer else None, None
+        if span is None:
+            span, keep = pin(data)
+        if span.memory & (self.memory_alignment - 1) and not isinstance(data, Buffer):
+            return self.write(offset, _copied(data, span.length), timeout)
+        try:
+            n: int = _transfer(
+                self._handle, _WRITE, offset, span,
+                self._timeout_ns if timeout is None else nanoseconds(timeout),
+            )
+        except OverflowError:
+            raise _beyond(offset) from None
+        return n if n >= 0 else self._finish(n, timeout, keep)
+
+    def flush(self, *, timeout: float | None = None) -> None:
+        """Returns when all writes that completed before are durable (fdatasync(2))."""
+        self._without_data(_FLUSH, 0, 0, timeout)
+
+    def discard(self, offset: int, length: int, *, timeout: float | None = None) -> None:
+        """Tells the device that these bytes are no longer needed; what they read as is undefined.
+
+        Raises `UnsupportedError` where the device or file system cannot.
+        """
+        self._without_data(_DISCARD, offset, length, timeout)
+
+    def write_zeroes(self, offset: int, length: int, *, timeout: float | None = None) -> None:
+        """Makes these bytes read as zeroes, without moving zeroes where the device can."""
+        self._without_data(_WRITE_ZEROES, offset, length, timeout)
+
+    def _without_data(self, opcode: int, offset: int, length: int, timeout: float | None) -> None:
+        timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
+        try:
+            n = _transfer(self._handle, opcode, offset, bare_span(length), timeout_ns)
+        except OverflowError:
+            raise _beyond(offset, length) from None
+        if n < 0:
+            self._finish(n, timeout, None)
+
+    def _finish(self, code: int, timeout: float | None, memory: Any) -> int:
+        """A sync call that has not simply succeeded: goes on after signals, raises errors."""
+        timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
+        deadline = Deadline(timeout_ns)
+        try:
+            while code == -EINTR:
+                code = lib.rw_device_resume(self._handle, deadline.slice())
+                if code == -ETIME and deadline.slice():
+                    code = -EINTR
+        except BaseException:
+            self._abandon(memory)
+            raise
+        if code == -ETIME:
+            quarantine(memory)
+        return check(code)
+
+    def _abandon(self, *memory: object) -> None:
+        if lib.rw_device_abandon(self._handle, GIVE_UP_NS):
+            quarantine(memory)
+
+    # ----------------------------------------------------------------- batches
+
+    def read_many(
+        self, offsets: Any, buffer: Any, bs: int | None = None, depth: int = 64,
+        timeout: float | None = None, out: Done | None = None,
+    ) -> Done:
+        """Reads many blocks in one call, `depth` of them in flight at a time.
+
+        `offsets` are bytes, int64, shape (n,). Operation i fills ``buffer[i*bs:(i+1)*bs]``; `bs`
+        is the buffer's length over n unless given. Returns when all have completed, failed ones
+        too: see `Done.raise_for_status`. Arguments are checked before anything is started.
+        `timeout` is for the whole batch; what is then in flight is abandoned. `out`, an earlier
+        result of as many operations, is filled again instead of making a new one.
+        """
+        return self._batch(_READ, offsets, buffer, bs, depth, timeout, out)
+
+    def write_many(
+        self, offsets: Any, buffer: Any, bs: int | None = None, depth: int = 64,
+        timeout: float | None = None, out: Done | None = None,
+    ) -> Done:
+        """Writes many blocks in one call; the counterpart of `read_many`."""
+        return self._batch(_WRITE, offsets, buffer, bs, depth, timeout, out)
+
+    def _batch(
+        self, opcode: int, offsets: Any, buffer: Any, bs: int | None, depth: int,
+        timeout: float | None, out: Done | None,
+    ) -> Done:
+        if type(offsets) is not np.ndarray or offsets.dtype is not _INT64:
+            offsets = as_offsets(offsets)
+        count = len(offsets)
+        span, keep = buffer._span if type(buffer) is Buffer else None, None
+        if span is None:
+            span, keep = pin(buffer, opcode == _READ)
+        if out is None:
+            out = Done(count)
+        elif len(out) != count:
+            raise ArgumentError(EINVAL, f"out has {len(out)} entries, the batch {count} operations")
+        batch = out._batch
+        try:
+            code = _begin(
+                self._handle, batch, opcode, _from_buffer("int64_t[]", offsets), count,
+                span.length // count if bs is None and count else bs or 0, span, depth, out._pointer,
+            )
+        except OverflowError:
+            raise RangeError(ERANGE, f"depth {depth} or bs {bs} is out of range") from None
+        if code:
+            self._go_on(batch, code, timeout, (offsets, keep, out))
+        return out
+
+    def _go_on(self, batch: Any, code: int, timeout: float | None, memory: object) -> None:
+        """A batch that did not end in its first slice: signals and the deadline in between."""
+        timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
+        deadline = Deadline(max(0, timeout_ns - SLICE_NS))
+        try:
+            while code in (-EAGAIN, -EINTR):
+                slice_ns = deadline.slice()
+                if not slice_ns:
+                    raise DeadlineError(
+                        ETIME, f"{batch.done} of {batch.count} operations completed in time"
+                    )
+                code = lib.rw_batch_run(self._handle, batch, slice_ns)
+        except BaseException:
+            self._abandon(batch, memory)
+            raise
+        if code:
+            error = last_error(code)
+            self._abandon(batch, memory)
+            raise error
+
+    # ------------------------------------------------------- queues and closing
+
+    def queue(self, depth: int = 128) -> Queue:
+        """An explicit ring of the calling thread: prepare, submit, reap.
+
+        Raises `RangeError` for a depth the path does not take.
+        """
+        from ringway.queue import Queue
+
+        queue = Queue(self, depth)
+        self._queues.add(queue)
+        return queue
+
+    def close(self, *, timeout: float = 10.0) -> None:
+        """Waits for what is in flight, then releases the target. Safe to call again.
+
+        Raises `DeadlineError` when something is still in flight after `timeout` seconds: its
+        memory then stays reserved. Raises `BusyError`, and does not close, while another thread
+        is inside a call.
+        """
+        if self._closed:
+            return
+        deadline = Deadline(nanoseconds(timeout))
+        code = -EINTR
+        while code == -EINTR:
+            code = lib.rw_device_close(self._handle, deadline.left())
+        if code != -EBUSY:
+            self._closed = True
+            _open_devices.discard(self)
+            for queue in list(self._queues):
+                queue._device_closed(code)
+        check(code)
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _beyond(offset: int, length: int = 0) -> RangeError:
+    return RangeError(ERANGE, f"offset {offset} or length {length} is out of range")
+
+
+def _copied(data: Any, length: int) -> Buffer:
+    buffer = alloc(length or 1)[:length]
+    buffer[:] = np.frombuffer(data, np.uint8)
+    return buffer
+
+
+def _dispose(handle: Any, close: Any = lib.rw_device_close, free: Any = lib.rw_device_destroy,
+             drain_ns: int = DRAIN_NS) -> None:
+    """A device nobody refers to any more; the defaults outlive the module's globals."""
+    close(handle, drain_ns)
+    free(handle)
+
+
+def _drain_at_exit() -> None:
+    """What is in flight when the interpreter ends gets a bounded time to land."""
+    for device in list(_open_devices):
+        lib.rw_device_close(device._handle, DRAIN_NS)
+
+
+atexit.register(_drain_at_exit)
+
+
+def open(  # noqa: A001 - the name users expect
+    target: str | os.PathLike[str], path: str | None = None, *, writable: bool | None = None,
+    direct: bool = True, timeout: float = DEFAULT_TIMEOUT,
+) -> Device:
+    """Opens a file, a block device, ``null:1GiB`` or ``mem:256MiB``.
+
+    path: name of a path with options, as in ``io_uring+fixed+defer``; None takes the best that
+    works here and `Device.why` says why. writable: False refuses writes; None means so for
+    everything but ``null:`` and ``mem:``, which hold nothing of yours. A block device that is
+    mounted, swap or held is never opened writable. direct: O_DIRECT, past the page cache.
+    timeout: seconds, for calls that give none.
+
+    Raises a `RingwayError` that says what is wrong and what to do.
+    """
+    name, bits = path_words(path)
+    text = os.fspath(target)
+    if writable is None:
+        writable = text.startswith(("null:", "mem:"))
+    held = ffi.new("char[]", os.fsencode(text)), ffi.new("char[]", (name or "").encode())
+    request = ffi.new("struct rw_open_request *", {
+        "target": held[0],
+        "path": held[1] if name else ffi.NULL,
+        "options": bits,
+        "writable": writable,
+        "direct": direct,
+    })
+    nanoseconds(timeout)
+    out = ffi.new("struct rw_device **")
+    check(lib.rw_device_open(request, out))
+    return Device(out[0], timeout)

@@ -1,0 +1,390 @@
+"""Explicit queues: prepare, submit, reap; a token names each operation in flight."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from errno import EBADF, EINTR, EINVAL, ERANGE, ETIME
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringway._native import ffi, lib
+from ringway.buffer import Buffer, as_offsets, bare_span, pin, quarantine
+from ringway.errors import (
+    ArgumentError,
+    ClosedError,
+    DeadlineError,
+    RangeError,
+    check,
+    last_error,
+    operation_error,
+)
+from ringway.timeouts import DRAIN_NS, Deadline, nanoseconds
+
+if TYPE_CHECKING:
+    from ringway.device import Device
+
+_READ: int = lib.RW_READ
+_WRITE: int = lib.RW_WRITE
+_prepare = lib.rw_queue_prepare
+
+#: ``struct rw_completion`` and ``struct rw_op`` as numpy sees them.
+_COMPLETION = np.dtype([
+    ("token", "i8"), ("user_data", "u8"), ("result", "i8"), ("latency_ns", "i8"),
+    ("status", "u4"), ("opcode", "u4"),
+])
+OP_DTYPE = np.dtype([
+    ("offset", "i8"), ("memory", "u8"), ("length", "u8"), ("user_data", "u8"),
+    ("opcode", "u4"), ("flags", "u4"),
+])
+
+
+def block_ops(
+    opcode: int, offsets: NDArray[np.int64], span: Any, bs: int
+) -> NDArray[np.void]:
+    """Operations of `bs` bytes for the core, over consecutive blocks of the memory.
+
+    Raises `ArgumentError` when the memory is too short.
+    """
+    if bs <= 0 or len(offsets) * bs > span.length:
+        raise ArgumentError(
+            EINVAL, f"{len(offsets)} blocks of {bs} bytes do not fit a buffer of {span.length}"
+        )
+    ops = np.zeros(len(offsets), OP_DTYPE)
+    ops["offset"] = offsets
+    ops["memory"] = span.memory + np.arange(len(offsets)) * bs
+    ops["length"] = bs
+    ops["opcode"] = opcode
+    return ops
+
+
+class Completion(NamedTuple):
+    """The end of one operation."""
+
+    token: int
+    #: Bytes moved, or a negative errno.
+    result: int
+    #: Submit to reap, nanoseconds.
+    latency_ns: int
+    #: The device's raw status; 0 where it has none.
+    status: int
+    opcode: int
+
+    def raise_for_status(self) -> Completion:
+        """Raises the operation's error; returns itself when it succeeded."""
+        if self.result < 0:
+            raise operation_error(self.opcode, self.result)
+        return self
+
+
+class Completions(Sequence[Completion]):
+    """Completions of one reap: columns as arrays, `Completion` objects when iterated."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: NDArray[np.void]) -> None:
+        self._rows = rows
+
+    @property
+    def token(self) -> NDArray[np.int64]:
+        """int64, shape (n,)."""
+        return self._rows["token"]
+
+    @property
+    def result(self) -> NDArray[np.int64]:
+        """Bytes moved, or a negative errno; int64, shape (n,)."""
+        return self._rows["result"]
+
+    @property
+    def latency_ns(self) -> NDArray[np.int64]:
+        """Submit to reap in nanoseconds; int64, shape (n,)."""
+        return self._rows["latency_ns"]
+
+    @property
+    def status(self) -> NDArray[np.uint32]:
+        """The device's raw status; uint32, shape (n,)."""
+        return self._rows["status"]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Completion: ...
+    @overload
+    def __getitem__(self, index: slice) -> Completions: ...
+    def __getitem__(self, index: int | slice) -> Completion | Completions:
+        if isinstance(index, slice):
+            return Completions(self._rows[index])
+        return _completion(self._rows[index].item())
+
+    def __iter__(self) -> Iterator[Completion]:
+        return map(_completion, self._rows.tolist())
+
+    def raise_for_status(self) -> Completions:
+        """Raises the first failed operation's error; returns itself when none failed."""
+        failed = np.flatnonzero(self.result < 0)
+        if len(failed):
+            self[int(failed[0])].raise_for_status()
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Completions {list(self)!r}>"
+
+
+def _completion(row: tuple[int, int, int, int, int, int]) -> Completion:
+    token, _, result, latency_ns, status, opcode = row
+    return Completion(token, result, latency_ns, status, opcode)
+
+
+class Queue:
+    """A submission and completion ring; made by `Device.queue`, owned by the thread that made it.
+
+    `read`, `write` and the others prepare an operation and return its token; `submit` hands over
+    what was prepared; `reap` and the waits return completions, each once. A reap or wait submits
+    too. Raises `WrongThreadError` from another thread, `ForkedError` in a forked child,
+    `BusyError` when `depth` operations are in flight.
+    """
+
+    def __init__(self, device: Device, depth: int) -> None:
+        out = ffi.new("struct rw_queue **")
+        check(lib.rw_queue_create(device._handle, _depth(depth), out))
+        self._handle = out[0]
+        self._device = device
+        self._timeout_ns = device._timeout_ns
+        self.depth = depth
+        #: Tokens in flight, with the memory kept for those whose memory is no Buffer.
+        self._memory: dict[int, Any] = {}
+        #: Completions that a wait for others came across.
+        self._others: dict[int, Completion] = {}
+        self._rows = np.zeros(depth, _COMPLETION)
+        self._out = ffi.from_buffer("struct rw_completion[]", self._rows)
+        self._closed = False
+        self._finalizer = weakref.finalize(self, _dispose, self._handle, self._memory, device)
+        self._finalizer.atexit = False
+
+    def __repr__(self) -> str:
+        state = "closed " if self._closed else ""
+        return f"<{state}Queue of {self._device!r}, {self.in_flight} of {self.depth} in flight>"
+
+    # --------------------------------------------------------------- preparing
+
+    def read(self, offset: int, buffer: Any) -> int:
+        """Prepares filling `buffer` from `offset`; returns the token."""
+        return self._add(_READ, offset, buffer)
+
+    def write(self, offset: int, buffer: Any) -> int:
+        """Prepares writing `buffer` at `offset`; returns the token."""
+        return self._add(_WRITE, offset, buffer)
+
+    def _add(self, opcode: int, offset: int, buffer: Any) -> int:
+        span, keep = buffer._span if type(buffer) is Buffer else None, None
+        if span is None:
+            span, keep = pin(buffer, opcode == _READ)
+        return self._prepare(opcode, offset, span, keep)
+
+    def _prepare(self, opcode: int, offset: int, span: Any, keep: Any) -> int:
+        try:
+            token: int = _prepare(self._use(), opcode, offset, span, 0)
+        except OverflowError:
+            raise RangeError(ERANGE, f"offset {offset} is out of range") from None
+        if token < 0:
+            raise last_error(token)
+        self._memory[token] = keep
+        return token
+
+    def flush(self) -> int:
+        """Prepares making completed writes durable; returns the token."""
+        return self._prepare(lib.RW_FLUSH, 0, bare_span(0), None)
+
+    def discard(self, offset: int, length: int) -> int:
+        """Prepares telling the device that these bytes are not needed; returns the token."""
+        return self._prepare(lib.RW_DISCARD, offset, bare_span(length), None)
+
+    def write_zeroes(self, offset: int, length: int) -> int:
+        """Prepares making these bytes zero; returns the token."""
+        return self._prepare(lib.RW_WRITE_ZEROES, offset, bare_span(length), None)
+
+    def read_many(self, offsets: Any, buffer: Any, bs: int) -> NDArray[np.int64]:
+        """Prepares reads of `bs` bytes at each offset into ``buffer[i*bs:(i+1)*bs]``.
+
+        Returns the tokens, int64, shape (n,): as many as there was room for in the queue.
+        """
+        return self._add_many(_READ, offsets, buffer, bs)
+
+    def write_many(self, offsets: Any, buffer: Any, bs: int) -> NDArray[np.int64]:
+        """Prepares writes; the counterpart of `read_many`."""
+        return self._add_many(_WRITE, offsets, buffer, bs)
+
+    def _add_many(self, opcode: int, offsets: Any, buffer: Any, bs: int) -> NDArray[np.int64]:
+        offsets = as_offsets(offsets)
+        span, keep = pin(buffer, opcode == _READ)
+        ops = block_ops(opcode, offsets, span, bs)
+        tokens = np.empty(len(offsets), np.int64)
+        n = check(lib.rw_queue_prepare_many(
+            self._use(), ffi.from_buffer("struct rw_op[]", ops), len(ops),
+            ffi.from_buffer("int64_t[]", tokens, require_writable=True),
+        ))
+        self._memory.update(dict.fromkeys(tokens[:n].tolist(), keep))
+        return tokens[:n]
+
+    def submit(self) -> int:
+        """Hands over what was prepared; returns how many operations that were."""
+        return check(lib.rw_queue_submit(self._use()))
+
+    # ----------------------------------------------------------------- reaping
+
+    def reap(
+        self, min: int = 1, max: int | None = None, timeout: float | None = None
+    ) -> Completions:
+        """Completions: at least `min` unless the timeout passes first, at most `max`.
+
+        With nothing in flight it returns at once. `min` 0 only looks.
+        """
+        kept = self._take_others(self.depth if max is None else max)
+        wanted = (self.depth if max is None else max) - len(kept)
+        rows = [kept] if len(kept) else []
+        if wanted > 0:
+            rows.append(self._collect(min - len(kept), wanted, timeout))
+        return Completions(rows[0] if len(rows) == 1 else np.concatenate(rows or [kept]))
+
+    def _take_others(self, most: int) -> NDArray[np.void]:
+        tokens = list(self._others)[:most] if self._others else []
+        return np.array(
+            [(t, 0, *self._others.pop(t)[1:]) for t in tokens], _COMPLETION
+        )
+
+    def _collect(self, least: int, most: int, timeout: float | None) -> NDArray[np.void]:
+        """Rows of new completions; in slices, so that signals are seen in between."""
+        deadline = Deadline(self._timeout_ns if timeout is None else nanoseconds(timeout))
+        batches: list[NDArray[np.void]] = []
+        got = 0
+        while True:
+            slice_ns = deadline.slice()
+            n = lib.rw_queue_reap(
+                self._use(), self._out, max(0, least - got), most - got, slice_ns
+            )
+            if n < 0 and n != -EINTR:
+                raise last_error(n)
+            if n > 0:
+                batches.append(self._rows[:n].copy())
+                got += n
+                for token in batches[-1]["token"].tolist():
+                    del self._memory[token]
+            if got >= least or got >= most or not slice_ns or not self._memory:
+                return batches[0] if len(batches) == 1 else np.concatenate(
+                    batches or [self._rows[:0]]
+                )
+
+    def wait(self, token: int, timeout: float | None = None) -> Completion:
+        """The completion of that operation; others are kept for later calls."""
+        return self.wait_all([token], timeout)[0]
+
+    def wait_any(self, tokens: Iterable[int], timeout: float | None = None) -> Completion:
+        """The first completion among those operations."""
+        wanted = self._known(tokens)
+        if not wanted:
+            raise ArgumentError(EINVAL, "there is no operation to wait for")
+        self._wait_until(lambda: any(t in self._others for t in wanted), timeout)
+        return self._others.pop(next(t for t in wanted if t in self._others))
+
+    def wait_all(
+        self, tokens: Iterable[int], timeout: float | None = None
+    ) -> list[Completion]:
+        """The completions of all those operations, in the order given."""
+        wanted = self._known(tokens)
+        self._wait_until(lambda: all(t in self._others for t in wanted), timeout)
+        return [self._others.pop(t) for t in wanted]
+
+    def _known(self, tokens: Iterable[int]) -> list[int]:
+        wanted = [int(token) for token in tokens]
+        for token in wanted:
+            if token not in self._memory and token not in self._others:
+                raise ArgumentError(EINVAL, f"token {token} names no operation of this queue")
+        return wanted
+
+    def _wait_until(self, satisfied: Any, timeout: float | None) -> None:
+        deadline = Deadline(self._timeout_ns if timeout is None else nanoseconds(timeout))
+        while not satisfied():
+            left = deadline.left()
+            if not left:
+                raise DeadlineError(ETIME, "the operations did not complete in time")
+            for row in self._collect(1, self.depth, left / 1e9).tolist():
+                self._others[row[0]] = _completion(row)
+
+    # ------------------------------------------------------------------- state
+
+    @property
+    def in_flight(self) -> int:
+        """Operations prepared or submitted, and not completed."""
+        return len(self._memory)
+
+    def fileno(self) -> int:
+        """An event fd, readable when there may be something to reap: for poll and event loops.
+
+        Raises `UnsupportedError` where the path has none.
+        """
+        return check(lib.rw_queue_event_fd(self._use()))
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """operations, syscalls, doorbells, copies, retries, parts, since the queue was made."""
+        out = ffi.new("struct rw_counters *")
+        lib.rw_queue_counters(self._use(), out)
+        return {name: int(getattr(out, name)) for name in dir(out)}
+
+    def close(self, *, timeout: float = 10.0) -> None:
+        """Waits for what is in flight and drops its completions. Safe to call again.
+
+        Raises `DeadlineError` when something is still in flight after `timeout` seconds; its
+        memory then stays reserved.
+        """
+        if self._closed:
+            return
+        deadline = Deadline(nanoseconds(timeout))
+        code = -EINTR
+        while code == -EINTR:
+            code = lib.rw_queue_destroy(self._handle, deadline.left())
+        if code == -ETIME:
+            quarantine(dict(self._memory))
+        if code in (0, -ETIME):
+            self._closed = True
+            self._finalizer.detach()
+            self._memory.clear()
+        check(code)
+
+    def _use(self) -> Any:
+        if self._closed:
+            raise ClosedError(EBADF, "the queue is closed")
+        return self._handle
+
+    def _device_closed(self, code: int) -> None:
+        """The device went first: nothing is in flight any more, or its memory stays for good."""
+        if code == -ETIME:
+            quarantine(dict(self._memory))
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _depth(depth: int) -> int:
+    if depth < 0 or depth >= 1 << 32:
+        raise RangeError(ERANGE, f"depth {depth} is out of range")
+    return depth
+
+
+def _dispose(
+    handle: Any, memory: dict[int, Any], device: object, destroy: Any = lib.rw_queue_destroy,
+    keep: Any = quarantine, drain_ns: int = DRAIN_NS,
+) -> None:
+    """A queue nobody refers to any more; `device` is here to outlive it."""
+    if destroy(handle, drain_ns) < 0 and memory:
+        keep(memory)
