@@ -125,6 +125,8 @@ int rw_batch_run(struct rw_device *device, struct rw_batch *batch, int64_t slice
 		error = check(device, batch);
 	if (!error)
 		error = rw_device_thread_queue(device, batch->depth, &queue);
+	if (!error && !batch->next)
+		error = rw_queue_check_idle(queue);
 	if (!error)
 		error = run(queue, batch, rw_deadline_ns(slice_ns));
 	rw_device_end(device);

@@ -228,6 +228,15 @@ int rw_queue_collect(struct rw_queue *queue, struct rw_completion *out, uint32_t
 	return n < 0 && !count ? n : (int)count;
 }
 
+int rw_queue_check_idle(const struct rw_queue *queue)
+{
+	for (uint32_t i = 0; queue->in_flight && i < queue->depth; i++)
+		if (queue->slots[i].busy && !queue->slots[i].abandoned)
+			return rw_fail(EBUSY, "this thread is inside another call on this device; a signal "
+					      "handler must not do I/O on it");
+	return 0;
+}
+
 void rw_queue_abandon(struct rw_queue *queue)
 {
 	rw_parts_cancel_ready(queue);

@@ -73,6 +73,11 @@ int64_t rw_queue_place(struct rw_queue *queue, const struct rw_op *op);
 int rw_queue_hand_over(struct rw_queue *queue, uint32_t flags);
 int rw_queue_collect(struct rw_queue *queue, struct rw_completion *out, uint32_t min, uint32_t max,
 		     int64_t deadline_ns);
+/*
+ * -EBUSY when somebody still waits for an operation: a signal handler that does
+ * I/O on the device whose call it interrupted would take its completions.
+ */
+int rw_queue_check_idle(const struct rw_queue *queue);
 /* Nobody wants the completions of what is in flight now. */
 void rw_queue_abandon(struct rw_queue *queue);
 

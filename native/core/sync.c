@@ -150,6 +150,8 @@ static int64_t transfer_queued(struct rw_device *device, const struct rw_op *op,
 	int64_t token;
 	int error = rw_device_thread_queue(device, 1, &queue);
 
+	if (!error)
+		error = rw_queue_check_idle(queue);
 	if (error)
 		return error;
 	token = rw_queue_place(queue, op);

@@ -11,7 +11,9 @@ of one thread, a *token* names one operation in flight.
 
 from ringway.aio import AsyncDevice, aopen
 from ringway.buffer import Buffer, alloc, register
-from ringway.device import Device, Done, open
+from ringway.completions import Completion, Completions
+from ringway.device import Device
+from ringway.done import Done
 from ringway.errors import (
     ArgumentError,
     BusyError,
@@ -32,7 +34,8 @@ from ringway.errors import (
     UnsupportedError,
     WrongThreadError,
 )
-from ringway.queue import Completion, Completions, Queue
+from ringway.opening import open
+from ringway.queue import Queue
 
 __all__ = [
     "ArgumentError",

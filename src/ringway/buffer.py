@@ -140,4 +140,3 @@ def as_offsets(offsets: Any) -> NDArray[np.int64]:
     if array.ndim != 1:
         raise ArgumentError(EINVAL, f"offsets must have one dimension, not {array.ndim}")
     return np.ascontiguousarray(array)
-

@@ -1,29 +1,23 @@
-"""Devices: opening a target, sync calls, batches."""
+"""Devices: sync calls, batches, closing."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import weakref
-from errno import EAGAIN, EBUSY, EINTR, EINVAL, ERANGE, ETIME
+from errno import EBUSY, EINTR, EINVAL, ERANGE, ETIME
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ringway._native import ffi, lib
-from ringway.buffer import Buffer, alloc, as_offsets, bare_span, pin, quarantine, register
-from ringway.errors import (
-    ArgumentError,
-    DeadlineError,
-    RangeError,
-    check,
-    last_error,
-    operation_error,
-)
-from ringway.pathnames import options_in, path_words
-from ringway.timeouts import DEFAULT_TIMEOUT, DRAIN_NS, GIVE_UP_NS, SLICE_NS, Deadline, nanoseconds
+from ringway.batches import run_batch
+from ringway.buffer import Buffer, alloc, bare_span, pin, quarantine, register
+from ringway.done import Done
+from ringway.errors import ArgumentError, RangeError, check
+from ringway.pathnames import options_in
+from ringway.timeouts import DRAIN_NS, GIVE_UP_NS, Deadline, nanoseconds
 
 if TYPE_CHECKING:
     from ringway.queue import Queue
@@ -34,54 +28,9 @@ _FLUSH: int = lib.RW_FLUSH
 _DISCARD: int = lib.RW_DISCARD
 _WRITE_ZEROES: int = lib.RW_WRITE_ZEROES
 _transfer = lib.rw_device_transfer
-_begin = lib.rw_batch_begin
-
-_from_buffer = ffi.from_buffer
-_INT64 = np.dtype(np.int64)
 
 #: Devices still open, for the bounded drain at interpreter exit.
 _open_devices: weakref.WeakSet[Device] = weakref.WeakSet()
-
-
-class Done:
-    """What became of a batch: one entry per operation, in the order they were given."""
-
-    __slots__ = ("_batch", "_columns", "_pointer")
-
-    def __init__(self, count: int) -> None:
-        self._columns = np.empty((2, count), np.int64)
-        self._pointer = _from_buffer("int64_t[]", self._columns)
-        self._batch = ffi.new("struct rw_batch *")
-
-    def __len__(self) -> int:
-        return len(self._pointer) >> 1
-
-    @property
-    def failed(self) -> int:
-        """How many operations failed."""
-        return self._batch.failed  # type: ignore[no-any-return]
-
-    @property
-    def result(self) -> NDArray[np.int64]:
-        """Bytes moved, or a negative errno; int64, shape (n,)."""
-        return self._columns[0]  # type: ignore[no-any-return]
-
-    @property
-    def latency_ns(self) -> NDArray[np.int64]:
-        """Submit to completion as the caller saw it, in nanoseconds; int64, shape (n,)."""
-        return self._columns[1]  # type: ignore[no-any-return]
-
-    def raise_for_status(self) -> Done:
-        """Raises the error of the first operation that failed; returns itself when none did."""
-        if self.failed:
-            index = int(np.argmax(self.result < 0))
-            error = operation_error(self._batch.opcode, int(self.result[index]))
-            error.strerror += f" (operation {index} of {len(self)}; {self.failed} failed)"
-            raise error
-        return self
-
-    def __repr__(self) -> str:
-        return f"<Done {len(self)} operations, {self.failed} failed>"
 
 
 class Device:
@@ -155,7 +104,10 @@ class Device:
             span, keep = pin(buffer, True)
         try:
             n: int = _transfer(
-                self._handle, _READ, offset, span,
+                self._handle,
+                _READ,
+                offset,
+                span,
                 self._timeout_ns if timeout is None else nanoseconds(timeout),
             )
         except OverflowError:
@@ -194,11 +146,14 @@ class Device:
         span, keep = data._span if type(data) is Buffer else None, None
         if span is None:
             span, keep = pin(data)
-        if span.memory & (self.memory_alignment - 1) and not isinstance(data, Buffer):
+        if type(data) is not Buffer and span.memory & (self.memory_alignment - 1) and span.length:
             return self.write(offset, _copied(data, span.length), timeout)
         try:
             n: int = _transfer(
-                self._handle, _WRITE, offset, span,
+                self._handle,
+                _WRITE,
+                offset,
+                span,
                 self._timeout_ns if timeout is None else nanoseconds(timeout),
             )
         except OverflowError:
@@ -252,8 +207,13 @@ class Device:
     # ----------------------------------------------------------------- batches
 
     def read_many(
-        self, offsets: Any, buffer: Any, bs: int | None = None, depth: int = 64,
-        timeout: float | None = None, out: Done | None = None,
+        self,
+        offsets: Any,
+        buffer: Any,
+        bs: int | None = None,
+        depth: int = 64,
+        timeout: float | None = None,
+        out: Done | None = None,
     ) -> Done:
         """Reads many blocks in one call, `depth` of them in flight at a time.
 
@@ -263,60 +223,19 @@ class Device:
         `timeout` is for the whole batch; what is then in flight is abandoned. `out`, an earlier
         result of as many operations, is filled again instead of making a new one.
         """
-        return self._batch(_READ, offsets, buffer, bs, depth, timeout, out)
+        return run_batch(self, _READ, offsets, buffer, bs, depth, timeout, out)
 
     def write_many(
-        self, offsets: Any, buffer: Any, bs: int | None = None, depth: int = 64,
-        timeout: float | None = None, out: Done | None = None,
+        self,
+        offsets: Any,
+        buffer: Any,
+        bs: int | None = None,
+        depth: int = 64,
+        timeout: float | None = None,
+        out: Done | None = None,
     ) -> Done:
         """Writes many blocks in one call; the counterpart of `read_many`."""
-        return self._batch(_WRITE, offsets, buffer, bs, depth, timeout, out)
-
-    def _batch(
-        self, opcode: int, offsets: Any, buffer: Any, bs: int | None, depth: int,
-        timeout: float | None, out: Done | None,
-    ) -> Done:
-        if type(offsets) is not np.ndarray or offsets.dtype is not _INT64:
-            offsets = as_offsets(offsets)
-        count = len(offsets)
-        span, keep = buffer._span if type(buffer) is Buffer else None, None
-        if span is None:
-            span, keep = pin(buffer, opcode == _READ)
-        if out is None:
-            out = Done(count)
-        elif len(out) != count:
-            raise ArgumentError(EINVAL, f"out has {len(out)} entries, the batch {count} operations")
-        batch = out._batch
-        try:
-            code = _begin(
-                self._handle, batch, opcode, _from_buffer("int64_t[]", offsets), count,
-                span.length // count if bs is None and count else bs or 0, span, depth, out._pointer,
-            )
-        except OverflowError:
-            raise RangeError(ERANGE, f"depth {depth} or bs {bs} is out of range") from None
-        if code:
-            self._go_on(batch, code, timeout, (offsets, keep, out))
-        return out
-
-    def _go_on(self, batch: Any, code: int, timeout: float | None, memory: object) -> None:
-        """A batch that did not end in its first slice: signals and the deadline in between."""
-        timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
-        deadline = Deadline(max(0, timeout_ns - SLICE_NS))
-        try:
-            while code in (-EAGAIN, -EINTR):
-                slice_ns = deadline.slice()
-                if not slice_ns:
-                    raise DeadlineError(
-                        ETIME, f"{batch.done} of {batch.count} operations completed in time"
-                    )
-                code = lib.rw_batch_run(self._handle, batch, slice_ns)
-        except BaseException:
-            self._abandon(batch, memory)
-            raise
-        if code:
-            error = last_error(code)
-            self._abandon(batch, memory)
-            raise error
+        return run_batch(self, _WRITE, offsets, buffer, bs, depth, timeout, out)
 
     # ------------------------------------------------------- queues and closing
 
@@ -355,7 +274,9 @@ class Device:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
@@ -366,13 +287,17 @@ def _beyond(offset: int, length: int = 0) -> RangeError:
 
 
 def _copied(data: Any, length: int) -> Buffer:
-    buffer = alloc(length or 1)[:length]
+    buffer = alloc(length)
     buffer[:] = np.frombuffer(data, np.uint8)
     return buffer
 
 
-def _dispose(handle: Any, close: Any = lib.rw_device_close, free: Any = lib.rw_device_destroy,
-             drain_ns: int = DRAIN_NS) -> None:
+def _dispose(
+    handle: Any,
+    close: Any = lib.rw_device_close,
+    free: Any = lib.rw_device_destroy,
+    drain_ns: int = DRAIN_NS,
+) -> None:
     """A device nobody refers to any more; the defaults outlive the module's globals."""
     close(handle, drain_ns)
     free(handle)
@@ -385,35 +310,3 @@ def _drain_at_exit() -> None:
 
 
 atexit.register(_drain_at_exit)
-
-
-def open(  # noqa: A001 - the name users expect
-    target: str | os.PathLike[str], path: str | None = None, *, writable: bool | None = None,
-    direct: bool = True, timeout: float = DEFAULT_TIMEOUT,
-) -> Device:
-    """Opens a file, a block device, ``null:1GiB`` or ``mem:256MiB``.
-
-    path: name of a path with options, as in ``io_uring+fixed+defer``; None takes the best that
-    works here and `Device.why` says why. writable: False refuses writes; None means so for
-    everything but ``null:`` and ``mem:``, which hold nothing of yours. A block device that is
-    mounted, swap or held is never opened writable. direct: O_DIRECT, past the page cache.
-    timeout: seconds, for calls that give none.
-
-    Raises a `RingwayError` that says what is wrong and what to do.
-    """
-    name, bits = path_words(path)
-    text = os.fspath(target)
-    if writable is None:
-        writable = text.startswith(("null:", "mem:"))
-    held = ffi.new("char[]", os.fsencode(text)), ffi.new("char[]", (name or "").encode())
-    request = ffi.new("struct rw_open_request *", {
-        "target": held[0],
-        "path": held[1] if name else ffi.NULL,
-        "options": bits,
-        "writable": writable,
-        "direct": direct,
-    })
-    nanoseconds(timeout)
-    out = ffi.new("struct rw_device **")
-    check(lib.rw_device_open(request, out))
-    return Device(out[0], timeout)

@@ -112,14 +112,14 @@ def error_of(code: int, text: str = "") -> RingwayError:
     return _CLASSES.get(-code, RingwayError)(-code, text or os.strerror(-code))
 
 
-def last_error(code: int) -> RingwayError:
+def last_error(code: int, addition: str = "") -> RingwayError:
     """The exception for a negative errno the core has just returned to this thread."""
-    return error_of(code, ffi.string(lib.rw_detail()).decode(errors="replace"))
+    return error_of(code, ffi.string(lib.rw_detail()).decode(errors="replace") + addition)
 
 
-def operation_error(opcode: int, result: int) -> RingwayError:
+def operation_error(opcode: int, result: int, addition: str = "") -> RingwayError:
     """The exception for the negative result of a completed operation."""
-    return last_error(lib.rw_explain(opcode, result))
+    return last_error(lib.rw_explain(opcode, result), addition)
 
 
 def check(code: int) -> int:

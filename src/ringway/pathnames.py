@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from errno import EINVAL
 
 from ringway._native import ffi, lib
-from ringway.bench.paths import SEPARATOR, UnknownPath, native_catalog
+from ringway.bench.paths import UnknownPath, native_catalog
 from ringway.errors import ArgumentError
 
 

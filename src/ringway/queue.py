@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from errno import EBADF, EINTR, EINVAL, ERANGE, ETIME
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ringway._native import ffi, lib
 from ringway.buffer import Buffer, as_offsets, bare_span, pin, quarantine
+from ringway.completions import (
+    COMPLETION_DTYPE,
+    Completion,
+    Completions,
+    block_ops,
+    completion_of,
+)
 from ringway.errors import (
     ArgumentError,
     ClosedError,
@@ -20,7 +27,6 @@ from ringway.errors import (
     RangeError,
     check,
     last_error,
-    operation_error,
 )
 from ringway.timeouts import DRAIN_NS, Deadline, nanoseconds
 
@@ -30,113 +36,6 @@ if TYPE_CHECKING:
 _READ: int = lib.RW_READ
 _WRITE: int = lib.RW_WRITE
 _prepare = lib.rw_queue_prepare
-
-#: ``struct rw_completion`` and ``struct rw_op`` as numpy sees them.
-_COMPLETION = np.dtype([
-    ("token", "i8"), ("user_data", "u8"), ("result", "i8"), ("latency_ns", "i8"),
-    ("status", "u4"), ("opcode", "u4"),
-])
-OP_DTYPE = np.dtype([
-    ("offset", "i8"), ("memory", "u8"), ("length", "u8"), ("user_data", "u8"),
-    ("opcode", "u4"), ("flags", "u4"),
-])
-
-
-def block_ops(
-    opcode: int, offsets: NDArray[np.int64], span: Any, bs: int
-) -> NDArray[np.void]:
-    """Operations of `bs` bytes for the core, over consecutive blocks of the memory.
-
-    Raises `ArgumentError` when the memory is too short.
-    """
-    if bs <= 0 or len(offsets) * bs > span.length:
-        raise ArgumentError(
-            EINVAL, f"{len(offsets)} blocks of {bs} bytes do not fit a buffer of {span.length}"
-        )
-    ops = np.zeros(len(offsets), OP_DTYPE)
-    ops["offset"] = offsets
-    ops["memory"] = span.memory + np.arange(len(offsets)) * bs
-    ops["length"] = bs
-    ops["opcode"] = opcode
-    return ops
-
-
-class Completion(NamedTuple):
-    """The end of one operation."""
-
-    token: int
-    #: Bytes moved, or a negative errno.
-    result: int
-    #: Submit to reap, nanoseconds.
-    latency_ns: int
-    #: The device's raw status; 0 where it has none.
-    status: int
-    opcode: int
-
-    def raise_for_status(self) -> Completion:
-        """Raises the operation's error; returns itself when it succeeded."""
-        if self.result < 0:
-            raise operation_error(self.opcode, self.result)
-        return self
-
-
-class Completions(Sequence[Completion]):
-    """Completions of one reap: columns as arrays, `Completion` objects when iterated."""
-
-    __slots__ = ("_rows",)
-
-    def __init__(self, rows: NDArray[np.void]) -> None:
-        self._rows = rows
-
-    @property
-    def token(self) -> NDArray[np.int64]:
-        """int64, shape (n,)."""
-        return self._rows["token"]
-
-    @property
-    def result(self) -> NDArray[np.int64]:
-        """Bytes moved, or a negative errno; int64, shape (n,)."""
-        return self._rows["result"]
-
-    @property
-    def latency_ns(self) -> NDArray[np.int64]:
-        """Submit to reap in nanoseconds; int64, shape (n,)."""
-        return self._rows["latency_ns"]
-
-    @property
-    def status(self) -> NDArray[np.uint32]:
-        """The device's raw status; uint32, shape (n,)."""
-        return self._rows["status"]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Completion: ...
-    @overload
-    def __getitem__(self, index: slice) -> Completions: ...
-    def __getitem__(self, index: int | slice) -> Completion | Completions:
-        if isinstance(index, slice):
-            return Completions(self._rows[index])
-        return _completion(self._rows[index].item())
-
-    def __iter__(self) -> Iterator[Completion]:
-        return map(_completion, self._rows.tolist())
-
-    def raise_for_status(self) -> Completions:
-        """Raises the first failed operation's error; returns itself when none failed."""
-        failed = np.flatnonzero(self.result < 0)
-        if len(failed):
-            self[int(failed[0])].raise_for_status()
-        return self
-
-    def __repr__(self) -> str:
-        return f"<Completions {list(self)!r}>"
-
-
-def _completion(row: tuple[int, int, int, int, int, int]) -> Completion:
-    token, _, result, latency_ns, status, opcode = row
-    return Completion(token, result, latency_ns, status, opcode)
 
 
 class Queue:
@@ -159,7 +58,7 @@ class Queue:
         self._memory: dict[int, Any] = {}
         #: Completions that a wait for others came across.
         self._others: dict[int, Completion] = {}
-        self._rows = np.zeros(depth, _COMPLETION)
+        self._rows = np.zeros(depth, COMPLETION_DTYPE)
         self._out = ffi.from_buffer("struct rw_completion[]", self._rows)
         self._closed = False
         self._finalizer = weakref.finalize(self, _dispose, self._handle, self._memory, device)
@@ -223,10 +122,14 @@ class Queue:
         span, keep = pin(buffer, opcode == _READ)
         ops = block_ops(opcode, offsets, span, bs)
         tokens = np.empty(len(offsets), np.int64)
-        n = check(lib.rw_queue_prepare_many(
-            self._use(), ffi.from_buffer("struct rw_op[]", ops), len(ops),
-            ffi.from_buffer("int64_t[]", tokens, require_writable=True),
-        ))
+        n = check(
+            lib.rw_queue_prepare_many(
+                self._use(),
+                ffi.from_buffer("struct rw_op[]", ops),
+                len(ops),
+                ffi.from_buffer("int64_t[]", tokens, require_writable=True),
+            )
+        )
         self._memory.update(dict.fromkeys(tokens[:n].tolist(), keep))
         return tokens[:n]
 
@@ -252,9 +155,7 @@ class Queue:
 
     def _take_others(self, most: int) -> NDArray[np.void]:
         tokens = list(self._others)[:most] if self._others else []
-        return np.array(
-            [(t, 0, *self._others.pop(t)[1:]) for t in tokens], _COMPLETION
-        )
+        return np.array([(t, 0, *self._others.pop(t)[1:]) for t in tokens], COMPLETION_DTYPE)
 
     def _collect(self, least: int, most: int, timeout: float | None) -> NDArray[np.void]:
         """Rows of new completions; in slices, so that signals are seen in between."""
@@ -263,9 +164,7 @@ class Queue:
         got = 0
         while True:
             slice_ns = deadline.slice()
-            n = lib.rw_queue_reap(
-                self._use(), self._out, max(0, least - got), most - got, slice_ns
-            )
+            n = lib.rw_queue_reap(self._use(), self._out, max(0, least - got), most - got, slice_ns)
             if n < 0 and n != -EINTR:
                 raise last_error(n)
             if n > 0:
@@ -274,8 +173,8 @@ class Queue:
                 for token in batches[-1]["token"].tolist():
                     del self._memory[token]
             if got >= least or got >= most or not slice_ns or not self._memory:
-                return batches[0] if len(batches) == 1 else np.concatenate(
-                    batches or [self._rows[:0]]
+                return (
+                    batches[0] if len(batches) == 1 else np.concatenate(batches or [self._rows[:0]])
                 )
 
     def wait(self, token: int, timeout: float | None = None) -> Completion:
@@ -290,9 +189,7 @@ class Queue:
         self._wait_until(lambda: any(t in self._others for t in wanted), timeout)
         return self._others.pop(next(t for t in wanted if t in self._others))
 
-    def wait_all(
-        self, tokens: Iterable[int], timeout: float | None = None
-    ) -> list[Completion]:
+    def wait_all(self, tokens: Iterable[int], timeout: float | None = None) -> list[Completion]:
         """The completions of all those operations, in the order given."""
         wanted = self._known(tokens)
         self._wait_until(lambda: all(t in self._others for t in wanted), timeout)
@@ -312,7 +209,7 @@ class Queue:
             if not left:
                 raise DeadlineError(ETIME, "the operations did not complete in time")
             for row in self._collect(1, self.depth, left / 1e9).tolist():
-                self._others[row[0]] = _completion(row)
+                self._others[row[0]] = completion_of(row)
 
     # ------------------------------------------------------------------- state
 
@@ -369,7 +266,9 @@ class Queue:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
@@ -382,8 +281,12 @@ def _depth(depth: int) -> int:
 
 
 def _dispose(
-    handle: Any, memory: dict[int, Any], device: object, destroy: Any = lib.rw_queue_destroy,
-    keep: Any = quarantine, drain_ns: int = DRAIN_NS,
+    handle: Any,
+    memory: dict[int, Any],
+    device: object,
+    destroy: Any = lib.rw_queue_destroy,
+    keep: Any = quarantine,
+    drain_ns: int = DRAIN_NS,
 ) -> None:
     """A queue nobody refers to any more; `device` is here to outlive it."""
     if destroy(handle, drain_ns) < 0 and memory:
