@@ -63,6 +63,19 @@ static void note_region(const struct rw_region *region, int sign)
 	stats.huge_bytes += region->huge ? (uint64_t)sign * length : 0;
 }
 
+/*
+ * Regions are few: each new one is at least a quarter of all there are, as long
+ * as that keeps it registrable with io_uring.
+ */
+static uint64_t growth(uint64_t length)
+{
+	uint64_t share = stats.region_bytes / 4;
+
+	if (share > RW_LONGEST_REGISTERED)
+		share = RW_LONGEST_REGISTERED;
+	return length > share ? length : share;
+}
+
 /* The region and first page for a new buffer; makes a region where none has room. */
 static int place(uint64_t length, uint64_t *page)
 {
@@ -76,7 +89,9 @@ static int place(uint64_t length, uint64_t *page)
 		*page = (uint64_t)run;
 		return index;
 	}
-	index = rw_region_map_new(length);
+	index = rw_region_map_new(growth(length));
+	if (index == -ENOMEM)
+		index = rw_region_map_new(length);
 	if (index >= 0)
 		note_region(&rw_regions[index], 1);
 	*page = 0;

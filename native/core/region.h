@@ -16,6 +16,8 @@
 enum { RW_MAX_REGIONS = 64, RW_PAGE = 4096 };
 /* The pool grows by at least this; bytes. */
 #define RW_SMALLEST_REGION (16ull << 20)
+/* The kernel registers no longer buffer with an io_uring; bytes. */
+#define RW_LONGEST_REGISTERED (1ull << 30)
 
 struct rw_region {
 	_Atomic uintptr_t base;

@@ -8,8 +8,6 @@
 #include "os/uring_policy.h"
 #include "paths/uring.h"
 
-/* The kernel registers no longer buffer. */
-#define LONGEST_BUFFER (1ull << 30)
 /* How long the submitting kernel thread spins without work before it sleeps, ms. */
 #define SQ_THREAD_IDLE 50
 
@@ -126,7 +124,7 @@ static int register_region(struct rw_uring_queue *queue, int region)
 	};
 	__u64 tag = 0;
 
-	if (memory.iov_len > LONGEST_BUFFER)
+	if (memory.iov_len > RW_LONGEST_REGISTERED)
 		return -EFBIG;
 	queue->line.base.counters.syscalls++;
 	return io_uring_register_buffers_update_tag(&queue->ring, (unsigned int)region, &memory,

@@ -7,14 +7,14 @@ meanwhile. Being an array it has the buffer protocol, ``__array_interface__`` an
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOSPC
+from errno import EINVAL, ENOSPC, ERANGE
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringway._native import ffi, lib
-from ringway.errors import ArgumentError, check
+from ringway._native import ffi, lib, set_buffer_type
+from ringway.errors import ArgumentError, RangeError, check
 
 #: Memory a device may still touch after its owner gave it up: kept until the process ends.
 _quarantine: list[object] = []
@@ -28,6 +28,8 @@ class Buffer(np.ndarray[tuple[int], np.dtype[np.uint8]]):
 
     #: ``struct rw_span`` of this view, made at its first use; it does not keep memory alive.
     _span: Any = None
+    #: Its address; 0 before that.
+    _span_at: int = 0
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, (bytes, bytearray, memoryview)):
@@ -38,6 +40,9 @@ class Buffer(np.ndarray[tuple[int], np.dtype[np.uint8]]):
     def registered(self) -> bool:
         """Whether devices know this memory: it can be used without a copy or pinning per I/O."""
         return bool(lib.rw_memory_known(pin(self)[0]))
+
+
+set_buffer_type(Buffer)
 
 
 def pin(owner: Any, writable: bool = False) -> tuple[Any, Any]:
@@ -53,13 +58,17 @@ def pin(owner: Any, writable: bool = False) -> tuple[Any, Any]:
         return span, pointer
     if owner.flags.writeable:
         owner._span = span
+        owner._span_at = int(ffi.cast("uintptr_t", span))
     return span, None
 
 
 def bare_span(length: int) -> Any:
     """``struct rw_span`` of an operation that moves no data."""
     span = ffi.new("struct rw_span *")
-    span.length = length
+    try:
+        span.length = length
+    except OverflowError:
+        raise RangeError(ERANGE, f"length {length} is out of range") from None
     return span
 
 

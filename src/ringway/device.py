@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ringway._native import ffi, lib
+from ringway._native import Calls, ffi, lib
 from ringway.batches import run_batch
 from ringway.buffer import Buffer, alloc, bare_span, pin, quarantine, register
 from ringway.done import Done
@@ -27,13 +27,12 @@ _WRITE: int = lib.RW_WRITE
 _FLUSH: int = lib.RW_FLUSH
 _DISCARD: int = lib.RW_DISCARD
 _WRITE_ZEROES: int = lib.RW_WRITE_ZEROES
-_transfer = lib.rw_device_transfer
 
 #: Devices still open, for the bounded drain at interpreter exit.
 _open_devices: weakref.WeakSet[Device] = weakref.WeakSet()
 
 
-class Device:
+class Device(Calls):
     """An opened target. Any thread may use it; made by `ringway.open`.
 
     Offsets and lengths are bytes and multiples of `block_size`; memory starts at multiples of
@@ -44,6 +43,7 @@ class Device:
     def __init__(self, handle: Any, timeout: float) -> None:
         self._handle = handle
         self._timeout_ns = nanoseconds(timeout)
+        self._bind(int(ffi.cast("uintptr_t", handle)), self._timeout_ns)
         self._queues: weakref.WeakSet[Queue] = weakref.WeakSet()
         self._closed = False
         info = ffi.new("struct rw_device_info *")
@@ -93,25 +93,26 @@ class Device:
 
     # -------------------------------------------------------------- sync calls
 
-    def readinto(self, offset: int, buffer: Any, timeout: float | None = None) -> int:
-        """Fills `buffer` from `offset`; returns the bytes read.
+    # readinto and write are inherited; what follows is what they leave to Python.
 
-        That is its length, or less only where the device ends inside its last block. `buffer`
-        is any writable contiguous memory, aligned to `memory_alignment`.
-        """
-        span, keep = buffer._span if type(buffer) is Buffer else None, None
-        if span is None:
-            span, keep = pin(buffer, True)
+    def _readinto(self, offset: int, buffer: Any, timeout: float | None = None) -> int:
+        span, keep = pin(buffer, True)
+        return self._run(_READ, offset, span, timeout, keep)
+
+    def _write(self, offset: int, data: Any, timeout: float | None = None) -> int:
+        span, keep = pin(data)
+        if type(data) is not Buffer and span.memory & (self.memory_alignment - 1) and span.length:
+            return self.write(offset, _copied(data, span.length), timeout)
+        return self._run(_WRITE, offset, span, timeout, keep)
+
+    def _run(
+        self, opcode: int, offset: int, span: Any, timeout: float | None, keep: object = None
+    ) -> int:
+        timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
         try:
-            n: int = _transfer(
-                self._handle,
-                _READ,
-                offset,
-                span,
-                self._timeout_ns if timeout is None else nanoseconds(timeout),
-            )
+            n: int = lib.rw_device_transfer(self._handle, opcode, offset, span, timeout_ns)
         except OverflowError:
-            raise _beyond(offset) from None
+            raise RangeError(ERANGE, f"offset {offset} is out of range") from None
         return n if n >= 0 else self._finish(n, timeout, keep)
 
     def read(self, offset: int, length: int, *, timeout: float | None = None) -> bytes:
@@ -137,52 +138,20 @@ class Device:
         blocks = -(-(end - first) // self.block_size) if end > offset else 0
         return first, blocks * self.block_size, end
 
-    def write(self, offset: int, data: Any, timeout: float | None = None) -> int:
-        """Writes all of `data` at `offset`; returns the bytes written.
-
-        Data that is not aligned to `memory_alignment`, as ``bytes`` seldom are, is copied first;
-        a `Buffer` never is.
-        """
-        span, keep = data._span if type(data) is Buffer else None, None
-        if span is None:
-            span, keep = pin(data)
-        if type(data) is not Buffer and span.memory & (self.memory_alignment - 1) and span.length:
-            return self.write(offset, _copied(data, span.length), timeout)
-        try:
-            n: int = _transfer(
-                self._handle,
-                _WRITE,
-                offset,
-                span,
-                self._timeout_ns if timeout is None else nanoseconds(timeout),
-            )
-        except OverflowError:
-            raise _beyond(offset) from None
-        return n if n >= 0 else self._finish(n, timeout, keep)
-
     def flush(self, *, timeout: float | None = None) -> None:
         """Returns when all writes that completed before are durable (fdatasync(2))."""
-        self._without_data(_FLUSH, 0, 0, timeout)
+        self._run(_FLUSH, 0, bare_span(0), timeout)
 
     def discard(self, offset: int, length: int, *, timeout: float | None = None) -> None:
         """Tells the device that these bytes are no longer needed; what they read as is undefined.
 
         Raises `UnsupportedError` where the device or file system cannot.
         """
-        self._without_data(_DISCARD, offset, length, timeout)
+        self._run(_DISCARD, offset, bare_span(length), timeout)
 
     def write_zeroes(self, offset: int, length: int, *, timeout: float | None = None) -> None:
         """Makes these bytes read as zeroes, without moving zeroes where the device can."""
-        self._without_data(_WRITE_ZEROES, offset, length, timeout)
-
-    def _without_data(self, opcode: int, offset: int, length: int, timeout: float | None) -> None:
-        timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
-        try:
-            n = _transfer(self._handle, opcode, offset, bare_span(length), timeout_ns)
-        except OverflowError:
-            raise _beyond(offset, length) from None
-        if n < 0:
-            self._finish(n, timeout, None)
+        self._run(_WRITE_ZEROES, offset, bare_span(length), timeout)
 
     def _finish(self, code: int, timeout: float | None, memory: Any) -> int:
         """A sync call that has not simply succeeded: goes on after signals, raises errors."""
@@ -190,9 +159,7 @@ class Device:
         deadline = Deadline(timeout_ns)
         try:
             while code == -EINTR:
-                code = lib.rw_device_resume(self._handle, deadline.slice())
-                if code == -ETIME and deadline.slice():
-                    code = -EINTR
+                code = lib.rw_device_resume(self._handle, deadline.left())
         except BaseException:
             self._abandon(memory)
             raise
@@ -280,10 +247,6 @@ class Device:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _beyond(offset: int, length: int = 0) -> RangeError:
-    return RangeError(ERANGE, f"offset {offset} or length {length} is out of range")
 
 
 def _copied(data: Any, length: int) -> Buffer:
