@@ -48,13 +48,14 @@ set_buffer_type(Buffer)
 def pin(owner: Any, writable: bool = False) -> tuple[Any, Any]:
     """``struct rw_span`` of an object with the buffer protocol, and what keeps its memory.
 
-    For a `Buffer` the span is remembered, and operations keep the memory by themselves.
+    For a `Buffer` the span is remembered, and operations keep the memory by themselves. That holds
+    of memory the core knows: numpy makes copies of a `Buffer` in its type and elsewhere.
     """
     pointer = _pointer(owner, writable)
     span = ffi.new("struct rw_span *")
     span.memory = ffi.cast("uintptr_t", pointer)
     span.length = len(pointer)
-    if type(owner) is not Buffer:
+    if type(owner) is not Buffer or not lib.rw_memory_known(span):
         return span, pointer
     if owner.flags.writeable:
         owner._span = span
@@ -132,7 +133,7 @@ def register(owner: Any) -> Buffer:
     out = ffi.new("struct rw_buffer **")
     code = lib.rw_buffer_register(pointer, len(pointer), out)
     if code == -ENOSPC:  # no free region: a fallback that `registered` reports
-        return np.frombuffer(pointer, np.uint8).view(Buffer)
+        return np.frombuffer(ffi.buffer(pointer), np.uint8).view(Buffer)
     check(code)
     registration = _Registration(pointer, out[0])
     memory = ffi.gc(ffi.cast("char *", pointer), registration.release)
