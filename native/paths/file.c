@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -48,6 +49,19 @@ static int refuse_open(int error, const struct rw_target *target,
 	return rw_fail(error, "cannot open %s: %s", name, strerror(error));
 }
 
+/* Whoever uses a block device is a better reason than the error its open gave. */
+static int refuse_block_device(int error, const struct rw_target *target,
+			       const struct rw_open_request *request)
+{
+	struct stat status;
+	int busy;
+
+	if (!request->writable || stat(target->rest, &status) || !S_ISBLK(status.st_mode))
+		return refuse_open(error, target, request);
+	busy = rw_block_number_in_use(major(status.st_rdev), minor(status.st_rdev), "/proc", "/sys");
+	return busy ? busy : refuse_open(error, target, request);
+}
+
 static int open_flags(const struct rw_open_request *request)
 {
 	return (request->writable ? O_RDWR : O_RDONLY) | (request->direct ? O_DIRECT : 0) |
@@ -77,7 +91,7 @@ static int open_any(const struct rw_target *target, const struct rw_open_request
 	int error;
 
 	if (fd < 0)
-		return refuse_open(errno, target, request);
+		return refuse_block_device(errno, target, request);
 	error = set_flags(fd, target, request);
 	if (error)
 		close(fd);

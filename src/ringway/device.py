@@ -16,7 +16,7 @@ from ringway.batches import run_batch
 from ringway.buffer import Buffer, alloc, bare_span, pin, quarantine, register
 from ringway.done import Done
 from ringway.errors import ArgumentError, RangeError, check
-from ringway.pathnames import options_in
+from ringway.paths import options_in
 from ringway.timeouts import DRAIN_NS, GIVE_UP_NS, Deadline, nanoseconds
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .bench.paths import Catalog, PathInfo, PathSpec, native_catalog
 from .checkup import MACHINE, Finding, examine_machine
 from .machine import read_machine
+from .paths import Catalog, PathInfo, PathSpec, native_catalog
 
 __all__ = ["MACHINE", "Finding", "examine", "examine_paths"]
 

@@ -298,7 +298,7 @@ class LoopQueue:
     async def _settle(self, timeout: float) -> float:
         """Lets what is in flight complete; returns the seconds that are left."""
         end = self._loop.time() + timeout
-        while (self._futures or self._groups) and self._loop.time() < end:
+        while (self._futures or self._groups or self._backlog) and self._loop.time() < end:
             self._turn()
             await asyncio.sleep(0 if self._fd is None else 0.001)
         return max(0.0, end - self._loop.time())

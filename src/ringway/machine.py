@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from .bench.storage import BlockDevice, device_under, read_text
+from .storage import BlockDevice, device_under, read_text
 
 PROC = Path("/proc")
 SYS = Path("/sys")

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+from errno import EINVAL
 
 from ringway._native import ffi, lib
 from ringway.device import Device
-from ringway.errors import check
-from ringway.pathnames import path_words
+from ringway.errors import ArgumentError, check
+from ringway.paths import UnknownPath, native_catalog, option_bits
 from ringway.timeouts import DEFAULT_TIMEOUT, nanoseconds
+
+
+def _path_words(text: str | None) -> tuple[str | None, int]:
+    """Path name and option bits."""
+    if text is None:
+        return None, 0
+    try:
+        spec = native_catalog().parse(text)
+    except UnknownPath as error:
+        raise ArgumentError(EINVAL, str(error)) from None
+    return spec.name, option_bits(spec)
 
 
 def open(
@@ -29,7 +41,7 @@ def open(
 
     Raises a `RingwayError` that says what is wrong and what to do.
     """
-    name, bits = path_words(path)
+    name, bits = _path_words(path)
     text = os.fspath(target)
     if writable is None:
         writable = text.startswith(("null:", "mem:"))

@@ -38,7 +38,9 @@ def ringway(
 ) -> Callable[..., Result]:
     def call(*arguments: str, **fields: Any) -> Result:
         parts: dict[str, Any] = {
-            "executor": mock.of, "catalog": mock_catalog, "fio_installed": lambda: True,
+            "executor": mock.of,
+            "catalog": mock_catalog,
+            "fio_installed": lambda: True,
             "environment": lambda target: {"kernel": "6.1", "target": target},
         }
         status = run(arguments, Toolbox(**{**parts, **fields}))

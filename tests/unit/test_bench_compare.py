@@ -27,9 +27,10 @@ from ringway.bench.workload import Workload
 
 def make(**fields: Any) -> Plan:
     base: dict[str, Any] = {
-        "workload": Workload(runtime=1.0, ramp=0.2), "paths": ["posix", "libaio", "io_uring",
-                                                               "io_uring+defer"],
-        "buffering": ("direct",), "fio": True,
+        "workload": Workload(runtime=1.0, ramp=0.2),
+        "paths": ["posix", "libaio", "io_uring", "io_uring+defer"],
+        "buffering": ("direct",),
+        "fio": True,
     }
     return make_plan(CompareRequest("file", **{**base, **fields}), mock_catalog())
 
@@ -39,8 +40,9 @@ def compared(plan: Plan | None = None, machine: str = "native", **mock: Any) -> 
 
 
 def cell(comparison: Comparison, label: str, depth: int = 32) -> Any:
-    return next(one for one in comparison.cells
-                if one.label == label and one.workload.depth == depth)
+    return next(
+        one for one in comparison.cells if one.label == label and one.workload.depth == depth
+    )
 
 
 # ---------------------------------------------------------------- records
@@ -70,10 +72,28 @@ def test_a_bench_document_has_the_fields_of_the_design() -> None:
     tree = msgspec.json.decode(to_json(bench_document()))
     assert next(iter(tree)) == "schema"
     assert tree["schema"] == BENCH_SCHEMA
-    assert {"target", "path", "workload", "iops", "bandwidth", "latency_ns", "cpu_ns_per_io",
-            "counters", "seconds", "environment"} <= tree.keys()
-    assert list(tree["latency_ns"]) == ["min", "mean", "p50", "p90", "p99", "p99.9", "p99.99",
-                                        "max"]
+    assert {
+        "target",
+        "path",
+        "workload",
+        "iops",
+        "bandwidth",
+        "latency_ns",
+        "cpu_ns_per_io",
+        "counters",
+        "seconds",
+        "environment",
+    } <= tree.keys()
+    assert list(tree["latency_ns"]) == [
+        "min",
+        "mean",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "p99.99",
+        "max",
+    ]
     assert list(tree["cpu_ns_per_io"]) == ["user", "system", "helpers"]
     assert {"syscalls", "doorbells", "copies", "punts"} <= tree["counters"].keys()
 
@@ -130,10 +150,12 @@ def test_a_ratio_between_unlike_settings_is_marked() -> None:
 
 
 def test_pinning_is_part_of_the_settings() -> None:
-    found = compared(make(paths=["posix", "io_uring+sqpoll"],
-                          workload=Workload(runtime=1.0, cpu=0)))
+    found = compared(
+        make(paths=["posix", "io_uring+sqpoll"], workload=Workload(runtime=1.0, cpu=0))
+    )
     assert cell(found, "io_uring+sqpoll").vs_baseline.differences == [
-        "pinned to no CPU against CPU 0"]
+        "pinned to no CPU against CPU 0"
+    ]
 
 
 # ---------------------------------------------------------------- failures

@@ -12,7 +12,7 @@ from ringway.bench import environment as env
 from ringway.bench import meter
 from ringway.bench.environment import Fact, check, collect, machine_kind
 from ringway.bench.meter import DeviceMeter, HelperMeter
-from ringway.bench.storage import (
+from ringway.storage import (
     BlockDevice,
     DeviceCounters,
     device_kind,
@@ -41,13 +41,16 @@ def raises(_: str) -> str:
     raise OSError("unreadable")
 
 
-@pytest.mark.parametrize("fact", [
-    Fact("k", "K", str, lambda _: 3),
-    Fact("k", "K", int, lambda _: True),
-    Fact("k", "K", str, lambda _: ""),
-    Fact("k", "K", int, lambda _: -1, lambda value: isinstance(value, int) and value > 0),
-    Fact("k", "K", str, raises),
-])
+@pytest.mark.parametrize(
+    "fact",
+    [
+        Fact("k", "K", str, lambda _: 3),
+        Fact("k", "K", int, lambda _: True),
+        Fact("k", "K", str, lambda _: ""),
+        Fact("k", "K", int, lambda _: -1, lambda value: isinstance(value, int) and value > 0),
+        Fact("k", "K", str, raises),
+    ],
+)
 def test_facts_that_do_not_hold_are_left_out(fact: Fact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(env, "FACTS", (fact,))
     assert collect("f") == {}
@@ -58,11 +61,14 @@ def test_a_false_fact_is_a_fact(monkeypatch: pytest.MonkeyPatch) -> None:
     assert collect("f") == {"k": False}
 
 
-@pytest.mark.parametrize(("facts", "code"), [
-    ({"cpus": 2, "load_average": 1.5}, "busy-machine"),
-    ({"machine": "emulated"}, "emulated"),
-    ({"governor": "powersave"}, "governor"),
-])
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"cpus": 2, "load_average": 1.5}, "busy-machine"),
+        ({"machine": "emulated"}, "emulated"),
+        ({"governor": "powersave"}, "governor"),
+    ],
+)
 def test_what_makes_figures_hard_to_trust(facts: env.Environment, code: str) -> None:
     (warning,) = check(facts)
     assert warning.code == code
@@ -73,16 +79,29 @@ def test_a_good_machine_has_no_warnings() -> None:
     assert check({"cpus": 8, "load_average": 0.1, "machine": "native"}) == []
 
 
-@pytest.mark.parametrize(("cpuinfo", "product", "clocks", "kind"), [
-    ("flags : fpu sse", "", "tsc hpet", "native"),
-    ("flags : fpu hypervisor", "", "kvm-clock tsc", "virtual"),
-    ("model name : QEMU Virtual CPU version 2.5+\nflags : fpu hypervisor", "", "kvm-clock",
-     "virtual"),
-    ("model name : QEMU TCG CPU version 2.5+\nflags : fpu hypervisor", "", "tsc", "emulated"),
-    ("model name : Haswell\nflags : fpu hypervisor", "Standard PC (Q35) QEMU", "tsc", "emulated"),
-])
-def test_native_virtual_or_emulated(cpuinfo: str, product: str, clocks: str, kind: str,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cpuinfo", "product", "clocks", "kind"),
+    [
+        ("flags : fpu sse", "", "tsc hpet", "native"),
+        ("flags : fpu hypervisor", "", "kvm-clock tsc", "virtual"),
+        (
+            "model name : QEMU Virtual CPU version 2.5+\nflags : fpu hypervisor",
+            "",
+            "kvm-clock",
+            "virtual",
+        ),
+        ("model name : QEMU TCG CPU version 2.5+\nflags : fpu hypervisor", "", "tsc", "emulated"),
+        (
+            "model name : Haswell\nflags : fpu hypervisor",
+            "Standard PC (Q35) QEMU",
+            "tsc",
+            "emulated",
+        ),
+    ],
+)
+def test_native_virtual_or_emulated(
+    cpuinfo: str, product: str, clocks: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {"cpuinfo": cpuinfo, "product_name": product, "available_clocksource": clocks}
     monkeypatch.setattr(env, "read_text", lambda path: files.get(path.name))
     machine_kind.cache_clear()
@@ -133,8 +152,11 @@ def test_device_rates_are_between_the_first_and_the_last_sample(
 ) -> None:
     found = DeviceMeter(BlockDevice("sda", tmp_path, tmp_path / "queue"))
     assert found.rate() is None
-    for now, stat in ((0.0, "0 0 0 0 0 0 0 0 0 0 0"), (1.0, "9 0 9 0 0 0 0 0 0 9 0"),
-                      (2.0, "100 0 2000 0 0 0 0 0 0 1000 0")):
+    for now, stat in (
+        (0.0, "0 0 0 0 0 0 0 0 0 0 0"),
+        (1.0, "9 0 9 0 0 0 0 0 0 9 0"),
+        (2.0, "100 0 2000 0 0 0 0 0 0 1000 0"),
+    ):
         clock[0] = now
         (tmp_path / "stat").write_text(stat)
         found.sample()

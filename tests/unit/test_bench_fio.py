@@ -31,15 +31,18 @@ def settings(spec: RunSpec) -> dict[str, str]:
 # ---------------------------------------------------------------- jobs
 
 
-@pytest.mark.parametrize(("path", "engine", "same"), [
-    ("posix", "psync", "posix"),
-    ("libaio", "libaio", "libaio"),
-    ("io_uring", "io_uring", "io_uring+defer"),
-    ("io_uring+fixed", "io_uring", "io_uring+fixed+defer"),
-    ("io_uring+fixed+defer", "io_uring", "io_uring+fixed+defer"),
-    ("io_uring+sqpoll", "io_uring", "io_uring+sqpoll"),
-    ("io_uring+iopoll", "io_uring", "io_uring+iopoll"),
-])
+@pytest.mark.parametrize(
+    ("path", "engine", "same"),
+    [
+        ("posix", "psync", "posix"),
+        ("libaio", "libaio", "libaio"),
+        ("io_uring", "io_uring", "io_uring+defer"),
+        ("io_uring+fixed", "io_uring", "io_uring+fixed+defer"),
+        ("io_uring+fixed+defer", "io_uring", "io_uring+fixed+defer"),
+        ("io_uring+sqpoll", "io_uring", "io_uring+sqpoll"),
+        ("io_uring+iopoll", "io_uring", "io_uring+iopoll"),
+    ],
+)
 def test_equivalents(path: str, engine: str, same: str) -> None:
     found = equivalent(path)
     assert found is not None
@@ -68,18 +71,46 @@ def test_paths_that_fio_lacks() -> None:
 
 
 def test_the_job_asks_for_the_same_work(target: str) -> None:
-    work = Workload(rw="randread", bs=4096, depth=32, batch=4, threads=2, runtime=1.5, ramp=0.2,
-                    offset=8192, seed=7, rate=1000, cpu=0)
+    work = Workload(
+        rw="randread",
+        bs=4096,
+        depth=32,
+        batch=4,
+        threads=2,
+        runtime=1.5,
+        ramp=0.2,
+        offset=8192,
+        seed=7,
+        rate=1000,
+        cpu=0,
+    )
     job = settings(RunSpec(target, "io_uring+fixed+defer", work))
     assert job["filename"] == target
     assert int(job["size"]) == MIB - 8192
     expected = {
-        "ioengine": "io_uring", "fixedbufs": "1", "registerfiles": "1", "nonvectored": "1",
-        "rw": "randread", "bs": "4096", "offset": "8192", "direct": "1", "thread": "1",
-        "numjobs": "2", "runtime": "1500ms", "time_based": "1", "ramp_time": "200ms",
-        "randseed": "7", "norandommap": "1", "rate_iops": "500", "cpus_allowed": "0-1",
-        "iodepth": "32", "iodepth_batch_submit": "32", "iodepth_batch_complete_min": "4",
-        "iodepth_batch_complete_max": "32", "lat_percentiles": "1", "invalidate": "0",
+        "ioengine": "io_uring",
+        "fixedbufs": "1",
+        "registerfiles": "1",
+        "nonvectored": "1",
+        "rw": "randread",
+        "bs": "4096",
+        "offset": "8192",
+        "direct": "1",
+        "thread": "1",
+        "numjobs": "2",
+        "runtime": "1500ms",
+        "time_based": "1",
+        "ramp_time": "200ms",
+        "randseed": "7",
+        "norandommap": "1",
+        "rate_iops": "500",
+        "cpus_allowed": "0-1",
+        "iodepth": "32",
+        "iodepth_batch_submit": "32",
+        "iodepth_batch_complete_min": "4",
+        "iodepth_batch_complete_max": "32",
+        "lat_percentiles": "1",
+        "invalidate": "0",
         "allow_file_create": "0",
     }
     assert expected.items() <= job.items()
@@ -89,8 +120,18 @@ def test_what_a_job_leaves_out(target: str) -> None:
     job = settings(RunSpec(target, "posix", Workload(direct=False, total=MIB, runtime=0)))
     assert job["direct"] == "0"
     assert job["io_size"] == str(MIB)
-    assert not {"time_based", "runtime", "rate_iops", "rwmixread", "random_distribution",
-                "cpus_allowed", "iodepth_batch_submit"} & job.keys()
+    assert (
+        not {
+            "time_based",
+            "runtime",
+            "rate_iops",
+            "rwmixread",
+            "random_distribution",
+            "cpus_allowed",
+            "iodepth_batch_submit",
+        }
+        & job.keys()
+    )
 
 
 def test_mixes_and_skew(target: str) -> None:
@@ -149,11 +190,14 @@ def test_messages_before_the_document_are_skipped() -> None:
     assert measurement_of(spec(), "note: both iodepth >= 1\n" + RECORDED).operations == 19789
 
 
-@pytest.mark.parametrize(("text", "complaint", "message"), [
-    ("", "fio: pid=0, err=2/file:filesetup.c:801, func=open: No such file\n", "No such file"),
-    ("", "", "it said nothing"),
-    ("{}", "bad option <x>", "bad option"),
-])
+@pytest.mark.parametrize(
+    ("text", "complaint", "message"),
+    [
+        ("", "fio: pid=0, err=2/file:filesetup.c:801, func=open: No such file\n", "No such file"),
+        ("", "", "it said nothing"),
+        ("{}", "bad option <x>", "bad option"),
+    ],
+)
 def test_no_result_is_an_error_with_fios_words(text: str, complaint: str, message: str) -> None:
     with pytest.raises(RunError, match=message):
         measurement_of(spec(), text, complaint)

@@ -99,11 +99,14 @@ def test_ctrl_c_keeps_what_was_measured() -> None:
     assert NativeExecutor().run(spec, pressed).interrupted
 
 
-@pytest.mark.parametrize(("target", "work", "code"), [
-    ("/nonexistent", Workload(), errno.ENOENT),
-    ("null:1MiB", Workload(bs=1000), errno.EINVAL),
-    ("null:1MiB", Workload(span=2 * MIB), errno.ERANGE),
-])
+@pytest.mark.parametrize(
+    ("target", "work", "code"),
+    [
+        ("/nonexistent", Workload(), errno.ENOENT),
+        ("null:1MiB", Workload(bs=1000), errno.EINVAL),
+        ("null:1MiB", Workload(span=2 * MIB), errno.ERANGE),
+    ],
+)
 def test_what_cannot_run_is_an_error_of_ringways(target: str, work: Workload, code: int) -> None:
     with pytest.raises(RingwayError) as caught:
         run(RunSpec(target, None, work))
@@ -144,18 +147,22 @@ def test_faces_stop_when_asked_to(api: str) -> None:
 
 
 def test_faces_end_after_so_many_bytes() -> None:
-    found = run(RunSpec("mem:4MiB", "mem", Workload(runtime=0, ramp=0, total=MIB, depth=8),
-                        api="sync"))
+    found = run(
+        RunSpec("mem:4MiB", "mem", Workload(runtime=0, ramp=0, total=MIB, depth=8), api="sync")
+    )
     assert MIB <= found.operations * 4096 < 2 * MIB
 
 
-@pytest.mark.parametrize(("fields", "message"), [
-    ({"rw": "randrw"}, "a mix of reads and writes"),
-    ({"threads": 2}, "more than one thread"),
-    ({"rate": 10}, "a rate limit"),
-    ({"zipf": 0.9}, "zipf"),
-    ({"verify": True}, "verification"),
-])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rw": "randrw"}, "a mix of reads and writes"),
+        ({"threads": 2}, "more than one thread"),
+        ({"rate": 10}, "a rate limit"),
+        ({"zipf": 0.9}, "zipf"),
+        ({"verify": True}, "verification"),
+    ],
+)
 def test_what_only_the_native_loop_does(fields: dict[str, object], message: str) -> None:
     work = Workload(**fields)  # type: ignore[arg-type]
     with pytest.raises(RunError, match=message):

@@ -36,8 +36,14 @@ def labels(found: Plan) -> list[str]:
 
 def test_every_path_and_option_plainest_first() -> None:
     assert labels(plan()) == [
-        "posix", "libaio", "io_uring", "io_uring+defer", "io_uring+fixed", "io_uring+iopoll",
-        "io_uring+sqpoll", "io_uring+fixed+defer",
+        "posix",
+        "libaio",
+        "io_uring",
+        "io_uring+defer",
+        "io_uring+fixed",
+        "io_uring+iopoll",
+        "io_uring+sqpoll",
+        "io_uring+fixed+defer",
     ]
 
 
@@ -45,8 +51,14 @@ def test_rounds_are_interleaved() -> None:
     found = plan(paths=["posix", "io_uring"], depths=(1, 8), repetitions=2, buffering=("direct",))
     order = [(step.round, step.group.workload.depth, step.variant.label) for step in found.steps]
     assert order == [
-        (1, 1, "posix"), (1, 1, "io_uring"), (1, 8, "posix"), (1, 8, "io_uring"),
-        (2, 1, "posix"), (2, 1, "io_uring"), (2, 8, "posix"), (2, 8, "io_uring"),
+        (1, 1, "posix"),
+        (1, 1, "io_uring"),
+        (1, 8, "posix"),
+        (1, 8, "io_uring"),
+        (2, 1, "posix"),
+        (2, 1, "io_uring"),
+        (2, 8, "posix"),
+        (2, 8, "io_uring"),
     ]
 
 
@@ -72,13 +84,22 @@ def test_reasons_for_what_is_left_out() -> None:
 def test_one_reason_for_everywhere() -> None:
     found = plan({"libaio": "not here"})
     assert [(one.path, one.where) for one in found.left_out if one.path == "libaio"] == [
-        ("libaio", "everywhere")]
+        ("libaio", "everywhere")
+    ]
 
 
 def test_options_do_not_repeat_the_reason_of_their_path() -> None:
     forbidden = dict.fromkeys(
-        ["io_uring", "io_uring+fixed", "io_uring+defer", "io_uring+sqpoll", "io_uring+iopoll",
-         "io_uring+fixed+defer"], "io_uring is forbidden by seccomp")
+        [
+            "io_uring",
+            "io_uring+fixed",
+            "io_uring+defer",
+            "io_uring+sqpoll",
+            "io_uring+iopoll",
+            "io_uring+fixed+defer",
+        ],
+        "io_uring is forbidden by seccomp",
+    )
     found = plan(forbidden, buffering=("direct",))
     assert [one.path for one in found.left_out] == ["io_uring"]
     assert labels(found) == ["posix", "libaio"]
@@ -96,7 +117,9 @@ def test_sqpoll_is_not_pinned_and_needs_a_spare_cpu(monkeypatch: pytest.MonkeyPa
 
 def test_faces_of_the_api() -> None:
     assert labels(plan(paths=["io_uring"], apis=("native", "asyncio"))) == [
-        "io_uring", "io_uring [asyncio]"]
+        "io_uring",
+        "io_uring [asyncio]",
+    ]
 
 
 def test_memory_targets_have_their_own_path() -> None:
@@ -107,11 +130,19 @@ def test_memory_targets_have_their_own_path() -> None:
 
 
 def test_patterns_and_block_sizes_make_families() -> None:
-    found = plan(paths=["posix"], patterns=("read", "randread"), block_sizes=(4096, 65536),
-                 depths=(1,), buffering=("direct",), repetitions=1)
+    found = plan(
+        paths=["posix"],
+        patterns=("read", "randread"),
+        block_sizes=(4096, 65536),
+        depths=(1,),
+        buffering=("direct",),
+        repetitions=1,
+    )
     assert [step.group.family for step in found.steps] == [
-        "O_DIRECT, 4k sequential reads", "O_DIRECT, 64k sequential reads",
-        "O_DIRECT, 4k random reads", "O_DIRECT, 64k random reads",
+        "O_DIRECT, 4k sequential reads",
+        "O_DIRECT, 64k sequential reads",
+        "O_DIRECT, 4k random reads",
+        "O_DIRECT, 64k random reads",
     ]
     assert len({step.group.key for step in found.steps}) == 4
 

@@ -18,8 +18,14 @@ from ringway.bench.record import BenchDocument, Comparison, CpuPerIo, Measuremen
 from ringway.bench.report import bench_view, comparison_view, plotting_missing, to_html
 from ringway.bench.workload import Workload
 
-ENVIRONMENT = {"kernel": "6.1.0", "cpu": "A <CPU> & more", "device": "nvme0n1", "rotational": False,
-               "mitigations": ["spectre_v1: Mitigation: fences"], "memory": 1 << 34}
+ENVIRONMENT = {
+    "kernel": "6.1.0",
+    "cpu": "A <CPU> & more",
+    "device": "nvme0n1",
+    "rotational": False,
+    "mitigations": ["spectre_v1: Mitigation: fences"],
+    "memory": 1 << 34,
+}
 
 
 def comparison(**fields: object) -> Comparison:
@@ -41,9 +47,18 @@ def shown(view: RenderableType, width: int = 120) -> str:
 
 def test_the_table_tells_all() -> None:
     text = shown(comparison_view(comparison()))
-    for part in ("<target>", "O_DIRECT, 4k random reads, depth 32", "fio psync", "vs posix",
-                 "The device", "Left out", "no poll queues <here>", "warning the machine was busy",
-                 "In short", "32.0×"):
+    for part in (
+        "<target>",
+        "O_DIRECT, 4k random reads, depth 32",
+        "fio psync",
+        "vs posix",
+        "The device",
+        "Left out",
+        "no poll queues <here>",
+        "warning the machine was busy",
+        "In short",
+        "32.0×",
+    ):
         assert part in text
 
 
@@ -113,9 +128,20 @@ def test_the_page_needs_no_network(page: str) -> None:
 
 
 def test_the_page_says_what_matters(page: str) -> None:
-    for part in ("In short", "The device is the limit", "IOPS over depth", "Latency percentiles",
-                 "CPU per I/O", "Left out", "Environment", "The machine was busy",
-                 "How to read this", "Every run, in order", "spectre_v1", "16 GiB"):
+    for part in (
+        "In short",
+        "The device is the limit",
+        "IOPS over depth",
+        "Latency percentiles",
+        "CPU per I/O",
+        "Left out",
+        "Environment",
+        "The machine was busy",
+        "How to read this",
+        "Every run, in order",
+        "spectre_v1",
+        "16 GiB",
+    ):
         assert part in page
 
 
@@ -147,8 +173,9 @@ def test_colours_follow_the_page(page: str) -> None:
 
 def test_a_page_of_nothing() -> None:
     pytest.importorskip("matplotlib")
-    empty = msgspec.structs.replace(comparison(), cells=[], verdicts=[], runs=[], summary=[],
-                                    interrupted=True)
+    empty = msgspec.structs.replace(
+        comparison(), cells=[], verdicts=[], runs=[], summary=[], interrupted=True
+    )
     text = to_html(empty)
     assert "Nothing was measured" in text
     assert "Interrupted" in text
@@ -156,8 +183,13 @@ def test_a_page_of_nothing() -> None:
 
 def test_a_page_of_many_settings() -> None:
     pytest.importorskip("matplotlib")
-    found = comparison(depths=(1, 2, 4, 8), patterns=("read", "randread"), buffering=("direct",),
-                       paths=["posix"], repetitions=1)
+    found = comparison(
+        depths=(1, 2, 4, 8),
+        patterns=("read", "randread"),
+        buffering=("direct",),
+        paths=["posix"],
+        repetitions=1,
+    )
     found.cells[0].cpu_ns_per_io = None
     found.cells[1].latency_ns = None
     found.cells[2].cpu_ns_per_io = CpuPerIo(user=0.0, system=0.0, helpers=1e9)

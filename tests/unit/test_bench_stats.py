@@ -67,8 +67,16 @@ def test_sparse_histogram() -> None:
 
 def test_median_of_latencies_keeps_the_extremes() -> None:
     def one(scale: float) -> Latency:
-        return Latency(min=scale, mean=2 * scale, p50=2 * scale, p90=3 * scale, p99=4 * scale,
-                       p99_9=5 * scale, p99_99=6 * scale, max=7 * scale)
+        return Latency(
+            min=scale,
+            mean=2 * scale,
+            p50=2 * scale,
+            p90=3 * scale,
+            p99=4 * scale,
+            p99_9=5 * scale,
+            p99_99=6 * scale,
+            max=7 * scale,
+        )
 
     found = median_latency([one(1), one(3), one(2)])
     assert found is not None

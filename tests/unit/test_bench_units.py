@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ringway.bench.nearest import nearest, unknown
 from ringway.bench.units import (
     format_bandwidth,
     format_bs,
@@ -16,12 +15,26 @@ from ringway.bench.units import (
     parse_duration,
     parse_size,
 )
+from ringway.nearest import nearest, unknown
 
 
-@pytest.mark.parametrize(("text", "size"), [
-    ("4096", 4096), ("4k", 4096), ("4K", 4096), ("4kb", 4096), ("4KiB", 4096), ("1MiB", 1 << 20),
-    ("1m", 1 << 20), ("2g", 2 << 30), ("1.5k", 1536), (" 64k ", 65536), ("1t", 1 << 40), (512, 512),
-])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096", 4096),
+        ("4k", 4096),
+        ("4K", 4096),
+        ("4kb", 4096),
+        ("4KiB", 4096),
+        ("1MiB", 1 << 20),
+        ("1m", 1 << 20),
+        ("2g", 2 << 30),
+        ("1.5k", 1536),
+        (" 64k ", 65536),
+        ("1t", 1 << 40),
+        (512, 512),
+    ],
+)
 def test_sizes_are_read_as_fio_reads_them(text: str | int, size: int) -> None:
     assert parse_size(text) == size
 
@@ -32,9 +45,17 @@ def test_what_is_no_size_is_refused_with_examples(text: str) -> None:
         parse_size(text)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [
-    ("3", 3.0), ("0.5", 0.5), ("500ms", 0.5), ("2m", 120.0), ("1min", 60.0), ("10us", 1e-5),
-])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("500ms", 0.5),
+        ("2m", 120.0),
+        ("1min", 60.0),
+        ("10us", 1e-5),
+    ],
+)
 def test_times(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
@@ -44,10 +65,18 @@ def test_what_is_no_time_is_refused() -> None:
         parse_duration("3 fortnights")
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (0.0, "0"), (7.25, "7.25"), (820.4, "820"), (999.7, "1.00k"), (82_140, "82.1k"),
-    (1_214_000, "1.21M"), (99_960, "100k"),
-])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (7.25, "7.25"),
+        (820.4, "820"),
+        (999.7, "1.00k"),
+        (82_140, "82.1k"),
+        (1_214_000, "1.21M"),
+        (99_960, "100k"),
+    ],
+)
 def test_counts_have_three_digits(value: float, text: str) -> None:
     assert format_count(value) == text
 

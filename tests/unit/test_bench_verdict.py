@@ -19,9 +19,10 @@ from ringway.bench.workload import Workload
 
 def make(**fields: Any) -> Plan:
     base: dict[str, Any] = {
-        "workload": Workload(runtime=1.0, ramp=0.2), "paths": ["posix", "libaio", "io_uring",
-                                                               "io_uring+defer"],
-        "buffering": ("direct",), "fio": True,
+        "workload": Workload(runtime=1.0, ramp=0.2),
+        "paths": ["posix", "libaio", "io_uring", "io_uring+defer"],
+        "buffering": ("direct",),
+        "fio": True,
     }
     return make_plan(CompareRequest("file", **{**base, **fields}), mock_catalog())
 
@@ -34,22 +35,24 @@ def verdict(comparison: Comparison, depth: int = 32) -> Any:
     return next(one for one in comparison.verdicts if one.title.endswith(f"depth {depth}"))
 
 
-
 def test_the_device_is_the_limit_where_unlike_paths_agree() -> None:
     found = verdict(compared())
     assert (found.limit, found.grade) == ("device", "sound")
     assert found.statement.startswith(
         "The device is the limit: libaio, io_uring and io_uring+defer reach 320k IOPS, "
-        "32.0× posix (32.00 to 32.00). Choose by CPU:")
+        "32.0× posix (32.00 to 32.00). Choose by CPU:"
+    )
 
 
 def test_depth_is_told_first() -> None:
     found = compared()
-    assert found.summary[0] == ("O_DIRECT, 4k random reads: going from depth 1 to 32 is worth "
-                                "32.0× (10.0k to 320k IOPS).")
+    assert found.summary[0] == (
+        "O_DIRECT, 4k random reads: going from depth 1 to 32 is worth 32.0× (10.0k to 320k IOPS)."
+    )
     assert found.summary[1].startswith("O_DIRECT, 4k random reads, depth 32: The device is the")
-    assert found.summary[-1].startswith("The referee: where the device is the limit, ringway "
-                                        "measures 1.00× to 1.00×")
+    assert found.summary[-1].startswith(
+        "The referee: where the device is the limit, ringway measures 1.00× to 1.00×"
+    )
 
 
 def faster(names: dict[str, float]) -> Callable[[RunSpec], float]:
@@ -79,7 +82,8 @@ def test_a_clear_winner_and_its_cost() -> None:
     assert found.statement == (
         "io_uring+defer is the fastest: 150k IOPS (150k to 150k), 1.50× posix (1.50 to 1.50). "
         "It spends 1.00 µs of CPU per I/O, 0.50× what posix does. The device is the limit: the "
-        "queue was full, and the CPU had time to spare.")
+        "queue was full, and the CPU had time to spare."
+    )
 
 
 def test_a_queue_that_is_not_kept_full_is_the_paths_doing() -> None:
@@ -138,8 +142,9 @@ def test_threads_that_were_kept_from_running_are_found() -> None:
 
 def test_a_device_that_disagrees_takes_the_verdict_with_it() -> None:
     def change(spec: RunSpec, found: Measurement) -> None:
-        found.device = DeviceRate(device="sda", bandwidth=found.bandwidth * 2, commands=0.0,
-                                  busy=1.0)
+        found.device = DeviceRate(
+            device="sda", bandwidth=found.bandwidth * 2, commands=0.0, busy=1.0
+        )
 
     found = verdict(compared(change=change))
     assert found.limit == "unclear"
@@ -190,8 +195,9 @@ def test_unlike_machines_are_refused() -> None:
 
     found = verdict(compared(change=change))
     assert found.grade == "refused"
-    assert found.statement.startswith("No verdict: the runs are not alike: posix and libaio: "
-                                      "native against emulated machine")
+    assert found.statement.startswith(
+        "No verdict: the runs are not alike: posix and libaio: native against emulated machine"
+    )
 
 
 def test_unlike_work_is_refused() -> None:
@@ -226,15 +232,20 @@ def test_laggards_are_named_with_their_cost() -> None:
             found.cpu_ns_per_io = CpuPerIo(user=0.0, system=0.0, helpers=9000.0)
 
     model = faster({"io_uring+sqpoll": 0.3})
-    found = verdict(compared(make(paths=["posix", "io_uring", "io_uring+sqpoll"]),
-                             model=model, change=change))
-    assert "io_uring+sqpoll reaches 30% of the fastest, with 9.00 µs per I/O in kernel threads." \
+    found = verdict(
+        compared(make(paths=["posix", "io_uring", "io_uring+sqpoll"]), model=model, change=change)
+    )
+    assert (
+        "io_uring+sqpoll reaches 30% of the fastest, with 9.00 µs per I/O in kernel threads."
         in found.details
+    )
 
 
 def test_targets_without_a_device() -> None:
-    plan = make_plan(CompareRequest("null:1GiB", Workload(runtime=1.0), buffering=("direct",),
-                                    fio=False), mock_catalog())
+    plan = make_plan(
+        CompareRequest("null:1GiB", Workload(runtime=1.0), buffering=("direct",), fio=False),
+        mock_catalog(),
+    )
 
     def change(spec: RunSpec, found: Measurement) -> None:
         found.device = None

@@ -26,8 +26,22 @@ def test_bench_prints_a_table(ringway: Ringway, mock: MockExecutor) -> None:
 
 
 def test_bench_json_is_one_document_and_nothing_else(ringway: Ringway) -> None:
-    result = ringway("bench", "data.bin", "--path", "io_uring+fixed", "--rw", "randread", "--bs",
-                     "4k", "--depth", "32", "--runtime", "3", "--buffered", "--json")
+    result = ringway(
+        "bench",
+        "data.bin",
+        "--path",
+        "io_uring+fixed",
+        "--rw",
+        "randread",
+        "--bs",
+        "4k",
+        "--depth",
+        "32",
+        "--runtime",
+        "3",
+        "--buffered",
+        "--json",
+    )
     document = from_json(result.out.encode())
     assert isinstance(document, BenchDocument)
     assert (document.path, document.iops) == ("io_uring+fixed", 320_000)
@@ -38,9 +52,34 @@ def test_bench_json_is_one_document_and_nothing_else(ringway: Ringway) -> None:
 
 
 def test_bench_options_reach_the_workload(ringway: Ringway, mock: MockExecutor) -> None:
-    ringway("bench", "data.bin", "--threads", "2", "--ramp", "100ms", "--offset", "8k", "--span",
-            "64k", "--total", "1m", "--rate", "5", "--batch", "4", "--zipf", "0.5", "--seed", "9",
-            "--cpu", "0", "--bs", "8KiB", "--api", "asyncio")
+    ringway(
+        "bench",
+        "data.bin",
+        "--threads",
+        "2",
+        "--ramp",
+        "100ms",
+        "--offset",
+        "8k",
+        "--span",
+        "64k",
+        "--total",
+        "1m",
+        "--rate",
+        "5",
+        "--batch",
+        "4",
+        "--zipf",
+        "0.5",
+        "--seed",
+        "9",
+        "--cpu",
+        "0",
+        "--bs",
+        "8KiB",
+        "--api",
+        "asyncio",
+    )
     work = mock.runs[0].workload
     assert (work.threads, work.ramp, work.offset, work.span) == (2, 0.1, 8192, 65536)
     assert (work.total, work.rate, work.batch, work.zipf, work.seed) == (1 << 20, 5, 4, 0.5, 9)
@@ -60,28 +99,31 @@ def test_the_command_line_overrides_the_workload_file(ringway: Ringway, mock: Mo
     assert (work.rw, work.bs, work.depth) == ("read", 1 << 20, 2)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["bench"], "Missing argument 'TARGET'"),
-    (["bench", "f", "--path", "io_urin"], "unknown path 'io_urin'; did you mean io_uring?"),
-    (["bench", "f", "--path", "io_uring+fixd"], "did you mean io_uring+fixed?"),
-    (["bench", "f", "--rw", "randreed"], "did you mean randread?"),
-    (["bench", "f", "--api", "asincio"], "did you mean asyncio?"),
-    (["bench", "f", "--workload", "randred"], "did you mean randread?"),
-    (["bench", "f", "--bs", "4x"], "'4x' is not a size"),
-    (["bench", "f", "--runtime", "soon"], "'soon' is not a time"),
-    (["bench", "f", "--depth", "0"], "0 is not in the range"),
-    (["bench", "f", "--depth", "99999"], "depth: 99999 is outside 1 to 4096"),
-    (["bench", "f", "--zipf", "0.5", "--rw", "read"], "zipf: needs random offsets"),
-    (["bench", "f", "--cpu", "one"], "give a number, or any"),
-    (["bench", "f", "--nonsense"], "No such option"),
-    (["compre"], "unknown command 'compre'; did you mean compare?"),
-    (["compare", "f", "--paths", "posix,libio"], "did you mean libaio?"),
-    (["compare", "f", "--depths", "1,x"], "'x' is not a valid integer"),
-    (["compare", "f", "--paths", ","], "at least one value"),
-    (["compare", "f", "--json", "/nonexistent/x.json"], "cannot be written to"),
-    (["report", "nothing.json"], "does not exist"),
-    (["completion", "tcsh"], "is not one of"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench"], "Missing argument 'TARGET'"),
+        (["bench", "f", "--path", "io_urin"], "unknown path 'io_urin'; did you mean io_uring?"),
+        (["bench", "f", "--path", "io_uring+fixd"], "did you mean io_uring+fixed?"),
+        (["bench", "f", "--rw", "randreed"], "did you mean randread?"),
+        (["bench", "f", "--api", "asincio"], "did you mean asyncio?"),
+        (["bench", "f", "--workload", "randred"], "did you mean randread?"),
+        (["bench", "f", "--bs", "4x"], "'4x' is not a size"),
+        (["bench", "f", "--runtime", "soon"], "'soon' is not a time"),
+        (["bench", "f", "--depth", "0"], "0 is not in the range"),
+        (["bench", "f", "--depth", "99999"], "depth: 99999 is outside 1 to 4096"),
+        (["bench", "f", "--zipf", "0.5", "--rw", "read"], "zipf: needs random offsets"),
+        (["bench", "f", "--cpu", "one"], "give a number, or any"),
+        (["bench", "f", "--nonsense"], "No such option"),
+        (["compre"], "unknown command 'compre'; did you mean compare?"),
+        (["compare", "f", "--paths", "posix,libio"], "did you mean libaio?"),
+        (["compare", "f", "--depths", "1,x"], "'x' is not a valid integer"),
+        (["compare", "f", "--paths", ","], "at least one value"),
+        (["compare", "f", "--json", "/nonexistent/x.json"], "cannot be written to"),
+        (["report", "nothing.json"], "does not exist"),
+        (["completion", "tcsh"], "is not one of"),
+    ],
+)
 def test_bad_usage_is_one_line_and_status_2(
     ringway: Ringway, arguments: list[str], message: str
 ) -> None:
@@ -116,14 +158,17 @@ def raising(error: Exception) -> Callable[[str, str], Executor]:
     return executor
 
 
-@pytest.mark.parametrize(("error", "status"), [
-    (FileNotFoundError(2, "f does not exist"), 2),
-    (IsADirectoryError(21, "f is a directory"), 2),
-    (OSError(22, "bs is no multiple of 512"), 2),
-    (PermissionError(13, "no permission for f"), 1),
-    (OSError(5, "I/O error"), 1),
-    (ImportError("no core"), 1),
-])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (FileNotFoundError(2, "f does not exist"), 2),
+        (IsADirectoryError(21, "f is a directory"), 2),
+        (OSError(22, "bs is no multiple of 512"), 2),
+        (PermissionError(13, "no permission for f"), 1),
+        (OSError(5, "I/O error"), 1),
+        (ImportError("no core"), 1),
+    ],
+)
 def test_errors_are_one_line(ringway: Ringway, error: Exception, status: int) -> None:
     result = ringway("bench", "f", executor=raising(error))
     text = error.strerror if isinstance(error, OSError) else str(error)

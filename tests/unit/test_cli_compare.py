@@ -27,9 +27,22 @@ def test_compare_runs_every_path_and_fio(ringway: Ringway, mock: MockExecutor) -
 
 
 def test_compare_writes_records(ringway: Ringway, folder: Path) -> None:
-    result = ringway("compare", "data.bin", "--paths", "posix,io_uring", "--depths", "1,8",
-                     "--repetitions", "2", "--direct", "--no-fio", "--json", "r.json", "--csv",
-                     "r.csv")
+    result = ringway(
+        "compare",
+        "data.bin",
+        "--paths",
+        "posix,io_uring",
+        "--depths",
+        "1,8",
+        "--repetitions",
+        "2",
+        "--direct",
+        "--no-fio",
+        "--json",
+        "r.json",
+        "--csv",
+        "r.csv",
+    )
     document = from_json((folder / "r.json").read_bytes())
     assert isinstance(document, Comparison)
     assert len(document.runs) == 8
@@ -46,7 +59,10 @@ def test_compare_without_a_target_leaves_a_report(
     result = ringway("compare", "--repetitions", "1")
     assert result.status == 0
     assert {file.name for file in folder.iterdir()} == {
-        "data.bin", "ringway-report.html", "ringway-report.json"}
+        "data.bin",
+        "ringway-report.html",
+        "ringway-report.json",
+    }
     document = from_json((folder / "ringway-report.json").read_bytes())
     assert document.target == "A file of 8 MiB made for the comparison"
     assert not os.path.exists(mock.runs[0].target)
@@ -90,8 +106,9 @@ def test_a_workload_file_shapes_the_comparison(ringway: Ringway, mock: MockExecu
     ringway("compare", "data.bin", "--workload", "bulk", "--paths", "posix", "--no-fio")
     assert {spec.workload.depth for spec in mock.runs} == {1, 4, 16}
     assert {spec.workload.rw for spec in mock.runs} == {"read"}
-    ringway("compare", "data.bin", "--workload", "bulk", "--paths", "posix", "--depths", "2",
-            "--no-fio")
+    ringway(
+        "compare", "data.bin", "--workload", "bulk", "--paths", "posix", "--depths", "2", "--no-fio"
+    )
     assert mock.runs[-1].workload.depth == 2
 
 

@@ -68,7 +68,10 @@ def test_the_doctor(ringway: Ringway) -> None:
 def real(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from ringway.cli import main; main()", *arguments],
-        capture_output=True, text=True, timeout=60, env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
     )
 
 
@@ -88,25 +91,40 @@ def test_real_errors() -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("words", "wanted"), [
-    ("ringway bench f --path io_uring+fixed+", "io_uring+fixed+defer"),
-    ("ringway bench f --path po", "posix"),
-    ("ringway compare f --paths posix,lib", "posix,libaio"),
-    ("ringway bench f --workload bu", "bulk"),
-    ("ringway bench f --rw randr", "randread"),
-    ("ringway com", "compare"),
-])
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("ringway bench f --path io_uring+fixed+", "io_uring+fixed+defer"),
+        ("ringway bench f --path po", "posix"),
+        ("ringway compare f --paths posix,lib", "posix,libaio"),
+        ("ringway bench f --workload bu", "bulk"),
+        ("ringway bench f --rw randr", "randread"),
+        ("ringway com", "compare"),
+    ],
+)
 def test_completion_knows_the_words(words: str, wanted: str) -> None:
-    result = real(_RINGWAY_COMPLETE="bash_complete", COMP_WORDS=words,
-                  COMP_CWORD=str(len(words.split()) - 1))
+    result = real(
+        _RINGWAY_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1)
+    )
     assert f"plain,{wanted}" in result.stdout.splitlines()
 
 
 def test_ctrl_c_in_a_real_run(folder: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", "from ringway.cli import main; main()", "bench", "mem:4MiB",
-         "--runtime", "30", "--ramp", "0", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [
+            sys.executable,
+            "-c",
+            "from ringway.cli import main; main()",
+            "bench",
+            "mem:4MiB",
+            "--runtime",
+            "30",
+            "--ramp",
+            "0",
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         with pytest.raises(subprocess.TimeoutExpired):

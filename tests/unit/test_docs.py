@@ -18,10 +18,10 @@ import pytest
 
 import ringway
 from ringway.bench.configs import workload_names
-from ringway.bench.paths import native_catalog
 from ringway.bench.record import Comparison, Measurement, Verdict
 from ringway.bench.workload import Workload
 from ringway.cli.app import cli
+from ringway.paths import native_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

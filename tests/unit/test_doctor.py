@@ -12,8 +12,6 @@ import msgspec
 import pytest
 
 from ringway import checkup
-from ringway.bench.paths import Catalog, PathInfo, PathSpec, native_catalog
-from ringway.bench.storage import BlockDevice
 from ringway.checkup import Finding, examine_machine
 from ringway.doctor import examine, examine_paths
 from ringway.machine import (
@@ -26,6 +24,8 @@ from ringway.machine import (
     read_disk,
     read_machine,
 )
+from ringway.paths import Catalog, PathInfo, PathSpec, native_catalog
+from ringway.storage import BlockDevice
 
 MIB = 1 << 20
 PLAIN = Machine(kernel="6.1.0-18-amd64", cpus=8, memlock=8 * MIB)

@@ -56,8 +56,10 @@ def _refuse(spec: RunSpec) -> None:
         (work.verify, "verification"),
     ):
         if asked:
-            raise RunError(f"--api {spec.api} measures single calls from one thread, and not "
-                           f"{what}; use --api native for that")
+            raise RunError(
+                f"--api {spec.api} measures single calls from one thread, and not "
+                f"{what}; use --api native for that"
+            )
 
 
 @contextmanager
@@ -209,5 +211,10 @@ def _cpu(meter: _Meter) -> CpuPerIo | None:
 def _warnings(meter: _Meter) -> list[Warning]:
     if not meter.errors:
         return []
-    return [Warning("io-error", f"{meter.errors} operations failed",
-                    "look at the kernel log, and at the target's health")]
+    return [
+        Warning(
+            "io-error",
+            f"{meter.errors} operations failed",
+            "look at the kernel log, and at the target's health",
+        )
+    ]

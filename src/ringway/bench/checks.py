@@ -16,8 +16,24 @@ _SLACK = 1.1
 _COUNTERS_AGREE = (0.85, 1.15)
 _NO_IO = 0.02
 #: Settings that change the work; runs that differ in one are not compared.
-_SAME_WORK = ("rw", "bs", "depth", "threads", "offset", "span", "total", "rate", "seed", "zipf",
-              "mix", "verify", "direct", "batch", "runtime", "ramp")
+_SAME_WORK = (
+    "rw",
+    "bs",
+    "depth",
+    "threads",
+    "offset",
+    "span",
+    "total",
+    "rate",
+    "seed",
+    "zipf",
+    "mix",
+    "verify",
+    "direct",
+    "batch",
+    "runtime",
+    "ramp",
+)
 
 
 def unlike(a: Measurement, b: Measurement) -> list[str]:
@@ -37,7 +53,8 @@ def unlike_work(a: Workload, b: Workload) -> list[str]:
     """The same for the work that was asked for, wherever it ran."""
     return [
         f"{name} {getattr(a, name)} against {getattr(b, name)}"
-        for name in _SAME_WORK if getattr(a, name) != getattr(b, name)
+        for name in _SAME_WORK
+        if getattr(a, name) != getattr(b, name)
     ]
 
 
@@ -70,8 +87,10 @@ def _serial(share: float, work: Workload) -> bool:
 def _little_text(share: float, work: Workload) -> str:
     slots = work.depth * work.threads
     if share > _SLACK:
-        return (f"rate × latency gives {share * slots:.1f} operations in flight where {slots} "
-                "are possible: one of the two is wrong")
+        return (
+            f"rate × latency gives {share * slots:.1f} operations in flight where {slots} "
+            "are possible: one of the two is wrong"
+        )
     if _serial(share, work):
         return "one operation at a time per thread, whatever the depth"
     return f"rate × latency gives {share * slots:.1f} of {slots} operations in flight"
@@ -102,7 +121,7 @@ def _device_text(share: float, name: str, ours: float) -> str:
     if share > high:
         return f"something else used {name} as well: it moved {share:.2f}× what we asked for"
     if share < low:
-        return (f"a cache answered: {name} moved only {share:.0%} of {format_bandwidth(ours)}")
+        return f"a cache answered: {name} moved only {share:.0%} of {format_bandwidth(ours)}"
     return f"the counters of {name} agree: {share:.2f}× of {format_bandwidth(ours)}"
 
 

@@ -58,14 +58,22 @@ class _Record:
 
     def add(self, step: Step, measurement: Measurement) -> None:
         fields = {name: getattr(measurement, name) for name in Measurement.__struct_fields__}
-        self.rounds.append(Round(
-            **fields, group=step.group.key, label=step.variant.label,
-            round=step.round, sequence=len(self.rounds) + 1,
-        ))
+        self.rounds.append(
+            Round(
+                **fields,
+                group=step.group.key,
+                label=step.variant.label,
+                round=step.round,
+                sequence=len(self.rounds) + 1,
+            )
+        )
 
 
 def run_plan(
-    plan: Plan, executors: Executors, watcher: Watcher, environment: Environment,
+    plan: Plan,
+    executors: Executors,
+    watcher: Watcher,
+    environment: Environment,
     warnings: Sequence[Warning] = (),
 ) -> Comparison:
     """Every step in order; a path that fails is dropped, and the others go on.
@@ -82,7 +90,9 @@ def run_plan(
         if record.interrupted:
             break
     return put_together(
-        plan, record.rounds, environment,
+        plan,
+        record.rounds,
+        environment,
         created=created,
         seconds=time.monotonic() - begin,
         left_out=[*plan.left_out, *_failures(record)],
@@ -95,8 +105,7 @@ def _warm(step: Step, watcher: Watcher, record: _Record) -> None:
     """Page-cached runs measure the page cache, so the range is in it before the first."""
     work = step.spec.workload
     watcher.begin(step)
-    warm_cache(step.spec.target, work.offset, work.span,
-               lambda _: watcher.status(step, Status()))
+    warm_cache(step.spec.target, work.offset, work.span, lambda _: watcher.status(step, Status()))
     record.warm = True
 
 
@@ -124,22 +133,34 @@ def _too_short(measurement: Measurement) -> bool:
 
 def _failures(record: _Record) -> list[LeftOut]:
     return [
-        LeftOut(path=variant.path, tool=variant.tool,
-                where=PLACES[direct], reason=f"failed: {reason}")
+        LeftOut(
+            path=variant.path, tool=variant.tool, where=PLACES[direct], reason=f"failed: {reason}"
+        )
         for (variant, direct), reason in record.failed.items()
     ]
 
 
 def put_together(
-    plan: Plan, rounds: list[Round], environment: Environment, *, created: str, seconds: float,
-    left_out: list[LeftOut], interrupted: bool, warnings: Sequence[Warning] = (),
+    plan: Plan,
+    rounds: list[Round],
+    environment: Environment,
+    *,
+    created: str,
+    seconds: float,
+    left_out: list[LeftOut],
+    interrupted: bool,
+    warnings: Sequence[Warning] = (),
 ) -> Comparison:
     """The document of what was measured."""
     groups = {step.group.key: step.group for step in plan.steps}
     cells = _cells(rounds, groups)
     verdicts = [
-        verdict_of(groups[key], [cell for cell in cells if cell.group == key], environment,
-                   plan.request.repetitions)
+        verdict_of(
+            groups[key],
+            [cell for cell in cells if cell.group == key],
+            environment,
+            plan.request.repetitions,
+        )
         for key in dict.fromkeys(cell.group for cell in cells)
     ]
     return Comparison(
@@ -210,7 +231,8 @@ def _counters_per_io(runs: list[Round]) -> dict[str, float]:
     counters: dict[str, float] = {}
     for name in Counters.__struct_fields__:
         values = [
-            getattr(one.counters, name) / one.operations for one in runs
+            getattr(one.counters, name) / one.operations
+            for one in runs
             if getattr(one.counters, name) is not None and one.operations
         ]
         if values:
@@ -218,9 +240,7 @@ def _counters_per_io(runs: list[Round]) -> dict[str, float]:
     return counters
 
 
-def _relate(
-    cell: Cell, fastest: Cell | None, places: dict[tuple[str, str], list[Round]]
-) -> None:
+def _relate(cell: Cell, fastest: Cell | None, places: dict[tuple[str, str], list[Round]]) -> None:
     if cell.tool == "fio":
         return
     if fastest is not None and cell is not fastest:
@@ -233,7 +253,9 @@ def _relate(
 
 
 def _ratio(
-    cell: Cell, other: str, places: dict[tuple[str, str], list[Round]],
+    cell: Cell,
+    other: str,
+    places: dict[tuple[str, str], list[Round]],
     differences: Sequence[str],
 ) -> Ratio | None:
     ours = {one.round: one for one in places[cell.group, cell.label]}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .nearest import nearest, unknown
+from ..nearest import nearest, unknown
 from .units import parse_duration, parse_size
 from .workload import PATTERNS, Workload
 

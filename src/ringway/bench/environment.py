@@ -17,8 +17,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..storage import BlockDevice, device_kind, device_under, mount_under, read_text
 from .record import Environment, Warning
-from .storage import BlockDevice, device_kind, device_under, mount_under, read_text
 
 Value = str | int | float | bool | list[str] | None
 
@@ -65,23 +65,30 @@ def check(environment: Environment) -> list[Warning]:
     warnings: list[Warning] = []
     cpus, load = environment.get("cpus"), environment.get("load_average")
     if isinstance(cpus, int) and isinstance(load, float) and load > cpus / 2:
-        warnings.append(Warning(
-            "busy-machine",
-            f"the load average was {load:.1f} on {cpus} CPUs before the first run",
-            "stop other work and measure again",
-        ))
+        warnings.append(
+            Warning(
+                "busy-machine",
+                f"the load average was {load:.1f} on {cpus} CPUs before the first run",
+                "stop other work and measure again",
+            )
+        )
     if environment.get("machine") == "emulated":
-        warnings.append(Warning(
-            "emulated",
-            "this machine is emulated: times show how many instructions a path needs, not hardware",
-            "compare only with other emulated runs; measure on hardware before deciding",
-        ))
+        warnings.append(
+            Warning(
+                "emulated",
+                "this machine is emulated: times show how many instructions a path needs, "
+                "not hardware",
+                "compare only with other emulated runs; measure on hardware before deciding",
+            )
+        )
     if environment.get("governor") in ("powersave", "ondemand", "conservative"):
-        warnings.append(Warning(
-            "governor",
-            f"the CPU governor is {environment['governor']}: the clock follows the load",
-            "set it to performance: cpupower frequency-set -g performance",
-        ))
+        warnings.append(
+            Warning(
+                "governor",
+                f"the CPU governor is {environment['governor']}: the clock follows the load",
+                "set it to performance: cpupower frequency-set -g performance",
+            )
+        )
     return warnings
 
 
@@ -108,9 +115,9 @@ def _is_emulated(cpuinfo: str, product: str) -> bool:
     """QEMU without KVM says TCG, or is QEMU and offers no clock of a hypervisor."""
     if "TCG" in cpuinfo:
         return True
-    clocks = read_text(
-        Path("/sys/devices/system/clocksource/clocksource0/available_clocksource")
-    ) or ""
+    clocks = (
+        read_text(Path("/sys/devices/system/clocksource/clocksource0/available_clocksource")) or ""
+    )
     accelerated = any(word in clocks for word in ("kvm", "hyperv", "xen"))
     return "QEMU" in cpuinfo + product and not accelerated
 
@@ -219,20 +226,36 @@ def _fio(_: str) -> Value:
 FACTS: tuple[Fact, ...] = (
     Fact("kernel", "Kernel", str, lambda _: platform.release()),
     Fact("architecture", "Architecture", str, lambda _: platform.machine()),
-    Fact("distribution", "Distribution", str,
-         lambda _: platform.freedesktop_os_release().get("PRETTY_NAME")),
+    Fact(
+        "distribution",
+        "Distribution",
+        str,
+        lambda _: platform.freedesktop_os_release().get("PRETTY_NAME"),
+    ),
     Fact("cpu", "CPU", str, _cpu_model),
     Fact("cpus", "CPUs usable", int, lambda _: len(os.sched_getaffinity(0))),
     Fact("threads_per_core", "Threads per core", int, _threads_per_core),
     Fact("governor", "CPU governor", str, _governor),
     Fact("mitigations", "Mitigations", list, _mitigations, lambda value: value is not None),
     Fact("machine", "Machine", str, lambda _: machine_kind()),
-    Fact("clock", "Clock source", str, lambda _: read_text(
-        Path("/sys/devices/system/clocksource/clocksource0/current_clocksource"))),
-    Fact("memory", "Memory", int,
-         lambda _: os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
-    Fact("load_average", "Load before", float, lambda _: os.getloadavg()[0],
-         lambda value: value is not None),
+    Fact(
+        "clock",
+        "Clock source",
+        str,
+        lambda _: read_text(
+            Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+        ),
+    ),
+    Fact(
+        "memory", "Memory", int, lambda _: os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    ),
+    Fact(
+        "load_average",
+        "Load before",
+        float,
+        lambda _: os.getloadavg()[0],
+        lambda value: value is not None,
+    ),
     Fact("device", "Block device", str, _device(lambda device: device.name)),
     Fact("device_kind", "Kind of device", str, _device(device_kind)),
     Fact("device_model", "Device model", str, _device(_model)),
@@ -241,11 +264,19 @@ FACTS: tuple[Fact, ...] = (
     Fact("nr_requests", "Requests per queue", int, _queue_number("nr_requests")),
     Fact("max_sectors_kb", "Largest request (KiB)", int, _queue_number("max_sectors_kb")),
     Fact("logical_block_size", "Logical block", int, _queue_number("logical_block_size")),
-    Fact("rotational", "Rotational", bool,
-         lambda target: {"1": True, "0": False}.get(str(_queue("rotational")(target)))),
+    Fact(
+        "rotational",
+        "Rotational",
+        bool,
+        lambda target: {"1": True, "0": False}.get(str(_queue("rotational")(target))),
+    ),
     Fact("write_cache", "Write cache", str, _queue("write_cache")),
-    Fact("io_poll", "Poll queues", bool,
-         lambda target: {"1": True, "0": False}.get(str(_queue("io_poll")(target)))),
+    Fact(
+        "io_poll",
+        "Poll queues",
+        bool,
+        lambda target: {"1": True, "0": False}.get(str(_queue("io_poll")(target))),
+    ),
     Fact("filesystem", "File system", str, _filesystem),
     Fact("mount_options", "Mount options", list, _mount_options),
     Fact("ringway", "ringway", str, _package("ringway")),

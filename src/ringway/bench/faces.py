@@ -42,14 +42,18 @@ class Face:
 
     def __enter__(self) -> Face:
         self.device = ringway.open(
-            self.spec.target, self.spec.path,
-            writable=self.work.writes, direct=self.work.direct,
+            self.spec.target,
+            self.spec.path,
+            writable=self.work.writes,
+            direct=self.work.direct,
         )
         self.buffer = self.device.alloc(self.slots * self.work.bs)
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.device.close()
@@ -110,8 +114,9 @@ class Queue(Face):
     def loop(self, meter: Meter) -> None:
         with self.device.queue(depth=self.work.depth) as queue:
             stream, go_on = self.stream(), True
-            place = {self._start(queue, slot, next(stream)): slot
-                     for slot in range(self.work.depth)}
+            place = {
+                self._start(queue, slot, next(stream)): slot for slot in range(self.work.depth)
+            }
             while go_on:
                 queue.submit()
                 done = queue.reap(min=self.work.batch, timeout=_TIMEOUT)
@@ -162,8 +167,11 @@ class Asyncio(Face):
 
     async def _all(self, meter: Meter) -> None:
         async with ringway.aopen(
-            self.spec.target, self.spec.path,
-            writable=self.work.writes, direct=self.work.direct, depth=self.work.depth,
+            self.spec.target,
+            self.spec.path,
+            writable=self.work.writes,
+            direct=self.work.direct,
+            depth=self.work.depth,
         ) as opened:
             self.device = opened.device
             self.buffer = opened.alloc(self.slots * self.work.bs)

@@ -92,10 +92,16 @@ class FioExecutor:
             job, output = Path(folder, "job.fio"), Path(folder, "out.json")
             job.write_text(job_text(spec))
             watch = _Watch(spec, progress)
-            complaint = watch.run([
-                self._program, *([] if spec.workload.writes else ["--readonly"]),
-                "--output-format=json+", f"--output={output}", "--eta=never", str(job),
-            ])
+            complaint = watch.run(
+                [
+                    self._program,
+                    *([] if spec.workload.writes else ["--readonly"]),
+                    "--output-format=json+",
+                    f"--output={output}",
+                    "--eta=never",
+                    str(job),
+                ]
+            )
             result = measurement_of(spec, _read(output), complaint)
         result.started = started
         result.interrupted = watch.interrupted
@@ -131,8 +137,12 @@ class _Watch:
         """What fio wrote to its standard error and output."""
         # A session of its own: Ctrl-C at the terminal is for ringway, which then asks fio to end.
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True, stdin=subprocess.DEVNULL,
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
         )
         self.helpers = HelperMeter(process.pid)
         try:

@@ -47,7 +47,7 @@ def measurement_of(spec: RunSpec, text: str, complaint: str = "") -> Measurement
 def _job(text: str, complaint: str) -> dict[str, Any]:
     try:
         # Messages may stand before the document.
-        job = json.loads(text[max(text.find("{"), 0):])["jobs"][0]
+        job = json.loads(text[max(text.find("{"), 0) :])["jobs"][0]
     except (ValueError, LookupError):
         said = _last_line(complaint) or "it said nothing"
         raise RunError(f"fio gave no result: {said}") from None
@@ -73,8 +73,16 @@ def _latency(lat: dict[str, Any]) -> Latency | None:
     if not lat.get("N") or not ranks:
         return None
     p50, p90, p99, p99_9, p99_99 = (float(ranks[name]) for name in _PERCENTILES)
-    return Latency(min=lat["min"], mean=lat["mean"], p50=p50, p90=p90, p99=p99, p99_9=p99_9,
-                   p99_99=p99_99, max=lat["max"])
+    return Latency(
+        min=lat["min"],
+        mean=lat["mean"],
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        p99_9=p99_9,
+        p99_99=p99_99,
+        max=lat["max"],
+    )
 
 
 def _histogram(lat: dict[str, Any]) -> Histogram | None:
@@ -96,5 +104,10 @@ def _cpu(job: dict[str, Any], operations: int) -> CpuPerIo | None:
 def _warnings(job: dict[str, Any], complaint: str) -> list[Warning]:
     if not job.get("error"):
         return []
-    return [Warning("io-error", f"fio reports error {job['error']}: {_last_line(complaint)}",
-                    "look at the kernel log, and at the target's health")]
+    return [
+        Warning(
+            "io-error",
+            f"fio reports error {job['error']}: {_last_line(complaint)}",
+            "look at the kernel log, and at the target's health",
+        )
+    ]

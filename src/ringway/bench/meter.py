@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..storage import BlockDevice, DeviceCounters, device_under, read_text
 from .record import DeviceRate
-from .storage import BlockDevice, DeviceCounters, device_under, read_text
 
 _NS = 1e-9
 #: Shorter than this the kernel's counters (busy time in jiffies) say little.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..paths import Catalog, PathInfo, PathSpec
 from .executor import Progress, RunError, RunSpec, Status
-from .paths import Catalog, PathInfo, PathSpec
 from .plan import Step
 from .record import Counters, CpuPerIo, DeviceRate, Latency, Measurement
 
@@ -100,8 +100,16 @@ class Bystander:
 
 
 def _latency(mean: float) -> Latency:
-    return Latency(min=mean * 0.8, mean=mean, p50=mean * 0.98, p90=mean * 1.1, p99=mean * 1.5,
-                   p99_9=mean * 3, p99_99=mean * 6, max=mean * 8)
+    return Latency(
+        min=mean * 0.8,
+        mean=mean,
+        p50=mean * 0.98,
+        p90=mean * 1.1,
+        p99=mean * 1.5,
+        p99_9=mean * 3,
+        p99_99=mean * 6,
+        max=mean * 8,
+    )
 
 
 def mock_catalog(refused: dict[str, str] | None = None) -> Catalog:
@@ -113,15 +121,22 @@ def mock_catalog(refused: dict[str, str] | None = None) -> Catalog:
             return "iopoll needs O_DIRECT: leave out --buffered"
         return refused.get(str(spec))
 
-    return Catalog((
-        PathInfo("io_uring", "the newer asynchronous interface", options={
-            "fixed": "registered buffers and files",
-            "sqpoll": "a kernel thread submits",
-            "iopoll": "completions are polled for",
-            "defer": "single issuer, deferred task run",
-        }),
-        PathInfo("libaio", "the older asynchronous interface"),
-        PathInfo("posix", "pread and pwrite"),
-        PathInfo("mem", "memory", "mem"),
-        PathInfo("null", "completes at once", "null"),
-    ), probe)
+    return Catalog(
+        (
+            PathInfo(
+                "io_uring",
+                "the newer asynchronous interface",
+                options={
+                    "fixed": "registered buffers and files",
+                    "sqpoll": "a kernel thread submits",
+                    "iopoll": "completions are polled for",
+                    "defer": "single issuer, deferred task run",
+                },
+            ),
+            PathInfo("libaio", "the older asynchronous interface"),
+            PathInfo("posix", "pread and pwrite"),
+            PathInfo("mem", "memory", "mem"),
+            PathInfo("null", "completes at once", "null"),
+        ),
+        probe,
+    )

@@ -64,24 +64,27 @@ def _run(device: Any, workload: Workload) -> Iterator[Any]:
 
 def _c_workload(w: Workload) -> Any:
     uniform = lib.RW_ZIPF if w.zipf else lib.RW_UNIFORM
-    return ffi.new("struct rw_workload *", {
-        "offset": w.offset,
-        "span": w.span,
-        "bs": w.bs,
-        "total_bytes": w.total,
-        "ramp_ns": round(w.ramp * _NS),
-        "runtime_ns": round(w.runtime * _NS),
-        "rate": w.rate,
-        "seed": w.seed,
-        "zipf_theta": w.zipf,
-        "access": uniform if w.random else lib.RW_SEQUENTIAL,
-        "read_percent": w.read_percent,
-        "depth": w.depth,
-        "threads": w.threads,
-        "batch": w.batch,
-        "verify": int(w.verify),
-        "first_cpu": -1 if w.cpu is None else w.cpu,
-    })
+    return ffi.new(
+        "struct rw_workload *",
+        {
+            "offset": w.offset,
+            "span": w.span,
+            "bs": w.bs,
+            "total_bytes": w.total,
+            "ramp_ns": round(w.ramp * _NS),
+            "runtime_ns": round(w.runtime * _NS),
+            "rate": w.rate,
+            "seed": w.seed,
+            "zipf_theta": w.zipf,
+            "access": uniform if w.random else lib.RW_SEQUENTIAL,
+            "read_percent": w.read_percent,
+            "depth": w.depth,
+            "threads": w.threads,
+            "batch": w.batch,
+            "verify": int(w.verify),
+            "first_cpu": -1 if w.cpu is None else w.cpu,
+        },
+    )
 
 
 def _watch(run: Any, progress: Progress, meter: DeviceMeter) -> bool:
@@ -120,8 +123,13 @@ def _failure(run: Any, result: Any) -> str:
 
 
 def _measurement(
-    spec: RunSpec, device: Any, run: Any, result: Any,
-    rate: DeviceRate | None, started: str, interrupted: bool,
+    spec: RunSpec,
+    device: Any,
+    run: Any,
+    result: Any,
+    rate: DeviceRate | None,
+    started: str,
+    interrupted: bool,
 ) -> Measurement:
     operations = result.reads + result.writes
     seconds = result.elapsed_ns / _NS
@@ -156,23 +164,31 @@ def _measurement(
 def _warnings(run: Any, result: Any, operations: int) -> list[Warning]:
     warnings: list[Warning] = []
     if result.errors or result.error:
-        warnings.append(Warning(
-            "io-error",
-            f"{max(result.errors, 1)} of {operations} operations failed: {_failure(run, result)}",
-            "look at the kernel log, and at the target's health",
-        ))
+        warnings.append(
+            Warning(
+                "io-error",
+                f"{max(result.errors, 1)} of {operations} operations failed: "
+                f"{_failure(run, result)}",
+                "look at the kernel log, and at the target's health",
+            )
+        )
     if result.verify_errors:
-        warnings.append(Warning(
-            "wrong-data",
-            f"{result.verify_errors} blocks did not hold what had been written to them",
-            "do not trust this target; look at the kernel log",
-        ))
+        warnings.append(
+            Warning(
+                "wrong-data",
+                f"{result.verify_errors} blocks did not hold what had been written to them",
+                "do not trust this target; look at the kernel log",
+            )
+        )
     if operations and result.punts > operations // 10:
-        warnings.append(Warning(
-            "punted",
-            f"{result.punts} of {operations} operations were handed to io_uring's worker threads",
-            "the target cannot be submitted to without blocking; prefer posix or libaio here",
-        ))
+        warnings.append(
+            Warning(
+                "punted",
+                f"{result.punts} of {operations} operations were handed to io_uring's "
+                "worker threads",
+                "the target cannot be submitted to without blocking; prefer posix or libaio here",
+            )
+        )
     return warnings
 
 
@@ -199,7 +215,8 @@ def _latency(counts: NDArray[np.uint64], result: Any, operations: int) -> Latenc
     if not operations:
         return None
     return latency_of_histogram(
-        counts, bucket_values(),
+        counts,
+        bucket_values(),
         lowest=result.latency_min_ns,
         mean=result.latency_sum_ns / operations,
         highest=result.latency_max_ns,

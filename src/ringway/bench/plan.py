@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from ..paths import Catalog, PathSpec, order_key
 from .executor import RunSpec, Tool
 from .fio import Equivalent, equivalent
-from .paths import Catalog, PathSpec, order_key
 from .record import LeftOut
 from .units import format_bs
 from .workload import PATTERN_WORDS, Pattern, Workload
@@ -136,8 +136,11 @@ def with_runtime(plan: Plan, runtime: float) -> Plan:
         return msgspec.structs.replace(workload, runtime=runtime)
 
     steps = [
-        replace(step, group=replace(step.group, workload=timed(step.group.workload)),
-                spec=step.spec.with_workload(timed(step.spec.workload)))
+        replace(
+            step,
+            group=replace(step.group, workload=timed(step.group.workload)),
+            spec=step.spec.with_workload(timed(step.spec.workload)),
+        )
         for step in plan.steps
     ]
     return Plan(replace(plan.request, workload=timed(plan.request.workload)), steps, plan.left_out)
@@ -168,9 +171,12 @@ def _groups(request: CompareRequest, direct: bool, place: str) -> Iterator[Group
     for rw in request.patterns or [base.rw]:
         for bs in request.block_sizes or [base.bs]:
             for depth in request.depths:
-                yield Group(msgspec.structs.replace(
-                    base, rw=rw, bs=bs, depth=depth, direct=direct, batch=min(base.batch, depth)
-                ), place)
+                yield Group(
+                    msgspec.structs.replace(
+                        base, rw=rw, bs=bs, depth=depth, direct=direct, batch=min(base.batch, depth)
+                    ),
+                    place,
+                )
 
 
 def _step(request: CompareRequest, group: Group, variant: Variant, round_number: int) -> Step:
@@ -198,8 +204,11 @@ def _wanted(request: CompareRequest, catalog: Catalog) -> list[PathSpec]:
     if request.paths:
         specs = [catalog.parse(text) for text in request.paths]
     else:
-        specs = [spec for info in catalog.serving(request.target)
-                 for spec in _forms(info.name, list(info.options))]
+        specs = [
+            spec
+            for info in catalog.serving(request.target)
+            for spec in _forms(info.name, list(info.options))
+        ]
     # The registry begins with the best; a comparison with the plainest.
     return sorted(dict.fromkeys(specs), key=order_key(catalog.names()[::-1]))
 
@@ -215,7 +224,10 @@ def _forms(name: str, options: list[str]) -> Iterable[PathSpec]:
 
 
 def _refusal(
-    request: CompareRequest, catalog: Catalog, spec: PathSpec, direct: bool,
+    request: CompareRequest,
+    catalog: Catalog,
+    spec: PathSpec,
+    direct: bool,
     left_out: list[LeftOut],
 ) -> bool:
     reason = _spare_cpu(request, spec) or catalog.probe(
@@ -224,11 +236,14 @@ def _refusal(
     if reason is None:
         return False
     # Where the plain path is refused for a reason, its options need not repeat it.
-    told = any(one.reason == reason and spec.name == one.path and one.where == PLACES[direct]
-               for one in left_out)
+    told = any(
+        one.reason == reason and spec.name == one.path and one.where == PLACES[direct]
+        for one in left_out
+    )
     if not told:
-        left_out.append(LeftOut(path=str(spec), tool="ringway", where=PLACES[direct],
-                                reason=reason))
+        left_out.append(
+            LeftOut(path=str(spec), tool="ringway", where=PLACES[direct], reason=reason)
+        )
     return True
 
 
@@ -242,8 +257,10 @@ def _spare_cpu(request: CompareRequest, spec: PathSpec) -> str | None:
     cpus, threads = len(os.sched_getaffinity(0)), request.workload.threads
     if cpus > threads:
         return None
-    return (f"its kernel thread needs a CPU of its own, and there are {cpus} for {threads} "
-            f"threads; name it with --paths to measure it all the same")
+    return (
+        f"its kernel thread needs a CPU of its own, and there are {cpus} for {threads} "
+        f"threads; name it with --paths to measure it all the same"
+    )
 
 
 def _referees(
@@ -253,8 +270,14 @@ def _referees(
     for spec in usable:
         same = _same(request, str(spec))
         if same is None:
-            left_out.append(LeftOut(path=str(spec), tool="fio", where=PLACES[direct],
-                                    reason="fio has no engine like it"))
+            left_out.append(
+                LeftOut(
+                    path=str(spec),
+                    tool="fio",
+                    where=PLACES[direct],
+                    reason="fio has no engine like it",
+                )
+            )
         else:
             found.setdefault(same.path, Variant("fio", same.path))
     return list(found.values())
@@ -265,14 +288,17 @@ def _same(request: CompareRequest, path: str) -> Equivalent | None:
     return None if request.workload.verify else equivalent(path)
 
 
-
 def _merged(left_out: list[LeftOut], bufferings: int) -> list[LeftOut]:
     """One entry where the reason is the same for every buffering."""
     places: dict[tuple[str, str, str], list[str]] = {}
     for one in left_out:
         places.setdefault((one.tool, one.path, one.reason), []).append(one.where)
     return [
-        LeftOut(tool=tool, path=path, reason=reason,
-                where="everywhere" if len(where) == bufferings else ", ".join(where))
+        LeftOut(
+            tool=tool,
+            path=path,
+            reason=reason,
+            where="everywhere" if len(where) == bufferings else ", ".join(where),
+        )
         for (tool, path, reason), where in places.items()
     ]

@@ -77,11 +77,13 @@ def latency_of_histogram(
     return _latency(lowest, mean, np.clip(middles[places], lowest, highest), highest)
 
 
-def _latency(lowest: float, mean: float, ranks: Sequence[float] | NDArray[np.float64],
-             highest: float) -> Latency:
+def _latency(
+    lowest: float, mean: float, ranks: Sequence[float] | NDArray[np.float64], highest: float
+) -> Latency:
     p50, p90, p99, p99_9, p99_99 = (float(value) for value in ranks)
-    return Latency(min=lowest, mean=mean, p50=p50, p90=p90, p99=p99, p99_9=p99_9,
-                   p99_99=p99_99, max=highest)
+    return Latency(
+        min=lowest, mean=mean, p50=p50, p90=p90, p99=p99, p99_9=p99_9, p99_99=p99_99, max=highest
+    )
 
 
 def sparse(counts: NDArray[np.uint64], values: NDArray[np.uint64]) -> Histogram:

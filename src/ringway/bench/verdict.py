@@ -70,19 +70,23 @@ def _faster_referee(winner: Cell, cells: Sequence[Cell]) -> Cell | None:
 
 
 def _refused(group: Group, reason: str) -> Verdict:
-    return Verdict(group=group.key, title=group.title, grade="refused",
-                   statement=f"No verdict: {reason}.")
+    return Verdict(
+        group=group.key, title=group.title, grade="refused", statement=f"No verdict: {reason}."
+    )
 
 
 def _unlike(cells: Sequence[Cell]) -> list[str]:
     first = cells[0]
-    return list(dict.fromkeys(
-        f"{first.label} and {cell.label}: {difference}"
-        for cell in cells[1:] for difference in (
-            *unlike_work(first.workload, cell.workload),
-            *unlike_machines(first.machine, cell.machine),
+    return list(
+        dict.fromkeys(
+            f"{first.label} and {cell.label}: {difference}"
+            for cell in cells[1:]
+            for difference in (
+                *unlike_work(first.workload, cell.workload),
+                *unlike_machines(first.machine, cell.machine),
+            )
         )
-    ))
+    )
 
 
 def tied_with(winner: Cell, cells: Sequence[Cell]) -> list[Cell]:
@@ -145,24 +149,31 @@ def _starved(winner: Cell) -> bool:
     return _check(winner, "page-cache", missing=False) is True and cpu_busy(winner) < _STARVED
 
 
-def _marks(winner: Cell, cells: Sequence[Cell], environment: Environment,
-           repetitions: int) -> list[str]:
+def _marks(
+    winner: Cell, cells: Sequence[Cell], environment: Environment, repetitions: int
+) -> list[str]:
     marks = []
     if winner.iops.n < min(_FEW, repetitions) or repetitions < _FEW:
         marks.append(f"repetitions: only {winner.iops.n}; use --repetitions {_FEW} or more")
     if relative_spread(winner.iops) > _NOISY:
-        marks.append(f"repetitions differ by ±{relative_spread(winner.iops):.0%}: measure longer, "
-                     "with nothing else running")
+        marks.append(
+            f"repetitions differ by ±{relative_spread(winner.iops):.0%}: measure longer, "
+            "with nothing else running"
+        )
     if _starved(winner):
-        marks.append(f"its threads ran only {cpu_busy(winner):.0%} of the time, with nothing to "
-                     "wait for: something else used their CPU")
+        marks.append(
+            f"its threads ran only {cpu_busy(winner):.0%} of the time, with nothing to "
+            "wait for: something else used their CPU"
+        )
     if winner.vs_fio and winner.vs_fio.differences:
         marks.append(f"against fio: {'; '.join(winner.vs_fio.differences)}")
     faster = _faster_referee(winner, cells)
     if faster:
         ratio = faster.iops.median / winner.iops.median
-        marks.append(f"{faster.label} reaches {format_ratio(ratio)} of {winner.label}: the limit "
-                     "is not the target")
+        marks.append(
+            f"{faster.label} reaches {format_ratio(ratio)} of {winner.label}: the limit "
+            "is not the target"
+        )
     if environment.get("machine") == "emulated":
         marks.append("an emulated machine shows instruction counts, not hardware time")
     failed = [cell.label for cell in cells if cell.errors]

@@ -23,9 +23,7 @@ def _baseline(cells: Sequence[Cell]) -> Cell | None:
     return next((cell for cell in cells if cell.label == "posix"), None)
 
 
-def statement_of(
-    winner: Cell, tied: Sequence[Cell], ours: Sequence[Cell], limit: Limit
-) -> str:
+def statement_of(winner: Cell, tied: Sequence[Cell], ours: Sequence[Cell], limit: Limit) -> str:
     """Which path, by how much, at what cost, and what the limit is."""
     baseline = _baseline(ours)
     if len(tied) > 1:
@@ -36,8 +34,7 @@ def statement_of(
     return f"{lead}. {_cost(winner, baseline)}{_limit_text(limit)}"
 
 
-def _tied_statement(winner: Cell, tied: Sequence[Cell], ours: Sequence[Cell],
-                    limit: Limit) -> str:
+def _tied_statement(winner: Cell, tied: Sequence[Cell], ours: Sequence[Cell], limit: Limit) -> str:
     baseline = _baseline(ours)
     reach = _range(min(cell.iops.median for cell in tied), winner.iops.median)
     if winner.vs_baseline and baseline not in tied:
@@ -129,11 +126,16 @@ def summarise(cells: Sequence[Cell], verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def _family_lines(family: str, cells: Sequence[Cell], verdicts: Sequence[Verdict]) -> list[str]:
-    mine = [cell for cell in cells
-            if cell.family == family and cell.tool == "ringway" and not cell.errors]
+    mine = [
+        cell
+        for cell in cells
+        if cell.family == family and cell.tool == "ringway" and not cell.errors
+    ]
     groups = list(dict.fromkeys(cell.group for cell in mine))
-    best = [max((cell for cell in mine if cell.group == group), key=lambda c: c.iops.median)
-            for group in groups]
+    best = [
+        max((cell for cell in mine if cell.group == group), key=lambda c: c.iops.median)
+        for group in groups
+    ]
     found = {verdict.group: verdict for verdict in verdicts if verdict.grade != "refused"}
     lines = []
     if len(best) > 1:
@@ -149,23 +151,32 @@ def _depth_line(family: str, best: Sequence[Cell]) -> str:
     top = max(best, key=lambda cell: cell.iops.median)
     gain = top.iops.median / shallow.iops.median if shallow.iops.median else 0.0
     if top.workload.depth == shallow.workload.depth or gain < _WORTH_TELLING:
-        return (f"{family}: depth brings nothing here; {rate_text(shallow.iops.median)} at depth "
-                f"{shallow.workload.depth}.")
-    return (f"{family}: going from depth {shallow.workload.depth} to {top.workload.depth} is worth "
-            f"{format_ratio(gain)} ({format_count(shallow.iops.median)} to "
-            f"{rate_text(top.iops.median)}).")
+        return (
+            f"{family}: depth brings nothing here; {rate_text(shallow.iops.median)} at depth "
+            f"{shallow.workload.depth}."
+        )
+    return (
+        f"{family}: going from depth {shallow.workload.depth} to {top.workload.depth} is worth "
+        f"{format_ratio(gain)} ({format_count(shallow.iops.median)} to "
+        f"{rate_text(top.iops.median)})."
+    )
 
 
 def _referee_line(cells: Sequence[Cell], verdicts: Sequence[Verdict]) -> list[str]:
     """Where the device sets the pace, two instruments must read the same."""
     groups = {verdict.group for verdict in verdicts if verdict.limit == "device"}
-    ratios = [cell.vs_fio.median for cell in cells
-              if cell.group in groups and cell.vs_fio and not cell.vs_fio.differences]
+    ratios = [
+        cell.vs_fio.median
+        for cell in cells
+        if cell.group in groups and cell.vs_fio and not cell.vs_fio.differences
+    ]
     if not ratios:
         return []
     span = f"{format_ratio(min(ratios))} to {format_ratio(max(ratios))}"
-    return [f"The referee: where the device is the limit, ringway measures {span} of what fio does "
-            "with the same settings."]
+    return [
+        f"The referee: where the device is the limit, ringway measures {span} of what fio does "
+        "with the same settings."
+    ]
 
 
 def spread_text(s: Spread) -> str:

@@ -105,8 +105,9 @@ def _contradictions(w: Workload) -> list[tuple[bool, str]]:
 
 def _which_negative(w: Workload) -> str:
     names = ("offset", "span", "total", "rate", "seed")
-    return next((f"{name}: {getattr(w, name)} is negative" for name in names
-                 if getattr(w, name) < 0), "")
+    return next(
+        (f"{name}: {getattr(w, name)} is negative" for name in names if getattr(w, name) < 0), ""
+    )
 
 
 def describe(w: Workload) -> str:

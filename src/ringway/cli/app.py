@@ -30,7 +30,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from ringway.bench.nearest import unknown
+        from ringway.nearest import unknown
 
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             raise click.UsageError(unknown("command", args[0], self.list_commands(ctx)), ctx)
@@ -44,9 +44,14 @@ def _version() -> str:
         return "not installed"
 
 
-@click.group(cls=_Commands, epilog=_EPILOG, context_settings={
-    "help_option_names": ["-h", "--help"], "max_content_width": 100,
-})
+@click.group(
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
 @click.version_option(_version(), prog_name="ringway")
 def cli() -> None:
     """Block I/O on every path a Linux machine offers, and which of them is worth it."""

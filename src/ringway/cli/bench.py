@@ -34,23 +34,43 @@ Examples
 
 @click.command(epilog=_EPILOG, short_help="One run of one path.")
 @click.argument("target")
-@click.option("--path", type=PATH,
-              help="Path and options, as in io_uring+fixed+defer; else the best that works.")
-@click.option("--rw", type=PATTERN, help="read, write, rw, randread, randwrite, randrw.  "
-                                         "[randread]")
+@click.option(
+    "--path",
+    type=PATH,
+    help="Path and options, as in io_uring+fixed+defer; else the best that works.",
+)
+@click.option(
+    "--rw", type=PATTERN, help="read, write, rw, randread, randwrite, randrw.  [randread]"
+)
 @click.option("--bs", type=SIZE, help="Bytes per operation: 4k, 64KiB, 1m.  [4k]")
 @click.option("--depth", type=COUNT, metavar="N", help="Operations in flight per thread.  [32]")
-@click.option("--direct/--buffered", "direct", default=None,
-              help="Past the page cache, or through it.  [direct]")
-@click.option("--api", type=API, default="native", show_default=True,
-              help="native: the loop in C; or what a Python caller gets from batch, queue, sync, "
-                   "asyncio.")
+@click.option(
+    "--direct/--buffered",
+    "direct",
+    default=None,
+    help="Past the page cache, or through it.  [direct]",
+)
+@click.option(
+    "--api",
+    type=API,
+    default="native",
+    show_default=True,
+    help="native: the loop in C; or what a Python caller gets from batch, queue, sync, asyncio.",
+)
 @workload_options
-@click.option("--json", "as_json", is_flag=True,
-              help="Print one JSON document, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else.")
 @pass_toolbox
-def bench(toolbox: Toolbox, /, target: str, path: str | None, api: str,
-          file: WorkloadFile | None, allow_write: bool, as_json: bool, **given: Any) -> int:
+def bench(
+    toolbox: Toolbox,
+    /,
+    target: str,
+    path: str | None,
+    api: str,
+    file: WorkloadFile | None,
+    allow_write: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
     """Runs one workload on TARGET and tells what it reached.
 
     TARGET is a file, a block device, null:1GiB or mem:256MiB.
@@ -69,8 +89,14 @@ def bench(toolbox: Toolbox, /, target: str, path: str | None, api: str,
     return FAILED if measurement.errors or measurement.verify_errors else DONE
 
 
-def _spec(toolbox: Toolbox, target: str, path: str | None, api: str, fields: dict[str, Any],
-          allow_write: bool) -> RunSpec:
+def _spec(
+    toolbox: Toolbox,
+    target: str,
+    path: str | None,
+    api: str,
+    fields: dict[str, Any],
+    allow_write: bool,
+) -> RunSpec:
     work = build(fields)
     if "cpu" not in fields and "sqpoll" not in (path or ""):
         work = msgspec.structs.replace(work, cpu=default_cpu(work.threads))
@@ -79,9 +105,10 @@ def _spec(toolbox: Toolbox, target: str, path: str | None, api: str, fields: dic
 
 
 def _measure(toolbox: Toolbox, spec: RunSpec) -> Measurement:
-    with watching() as interruption, Display(
-        spec.path or "best path", spec.workload.seconds, interruption
-    ) as display:
+    with (
+        watching() as interruption,
+        Display(spec.path or "best path", spec.workload.seconds, interruption) as display,
+    ):
         return toolbox.of("ringway", spec.api).run(spec, run_status(display, spec.workload.ramp))
 
 

@@ -65,28 +65,51 @@ class _Outputs:
 
 @click.command(epilog=_EPILOG, short_help="Every path on the same work, and a verdict.")
 @click.argument("target", required=False)
-@click.option("--paths", type=list_of(PATH), help="Only these, as in posix,io_uring+fixed; else "
-                                                  "every path that is usable.")
+@click.option(
+    "--paths",
+    type=list_of(PATH),
+    help="Only these, as in posix,io_uring+fixed; else every path that is usable.",
+)
 @click.option("--depths", type=list_of(COUNT), metavar="N,…", help="Depths to measure at.  [1,32]")
 @click.option("--bs", "block_sizes", type=list_of(SIZE), help="Block sizes.  [4k]")
-@click.option("--rw", "patterns", type=list_of(PATTERN), help="Patterns, in fio's words.  "
-                                                             "[randread]")
-@click.option("--direct/--buffered", "direct", default=None,
-              help="Only past the page cache, or only through it; else both.")
-@click.option("--apis", type=list_of(API), default="native", show_default=True,
-              help="Faces of the API to measure on each path.")
-@click.option("--repetitions", type=COUNT, metavar="N",
-              help="Rounds; every path runs in each.  [3]")
-@click.option("--fio/--no-fio", "fio", default=None,
-              help="fio beside every path it can do.  [if installed]")
+@click.option(
+    "--rw", "patterns", type=list_of(PATTERN), help="Patterns, in fio's words.  [randread]"
+)
+@click.option(
+    "--direct/--buffered",
+    "direct",
+    default=None,
+    help="Only past the page cache, or only through it; else both.",
+)
+@click.option(
+    "--apis",
+    type=list_of(API),
+    default="native",
+    show_default=True,
+    help="Faces of the API to measure on each path.",
+)
+@click.option(
+    "--repetitions", type=COUNT, metavar="N", help="Rounds; every path runs in each.  [3]"
+)
+@click.option(
+    "--fio/--no-fio", "fio", default=None, help="fio beside every path it can do.  [if installed]"
+)
 @workload_options
 @click.option("--json", "json_file", type=_FILE, help="Write the record.")
 @click.option("--html", "html_file", type=_FILE, help="Write the page; it needs matplotlib.")
 @click.option("--csv", "csv_file", type=_FILE, help="Write one line per run.")
 @pass_toolbox
-def compare(toolbox: Toolbox, /, target: str | None, file: WorkloadFile | None,
-            allow_write: bool, json_file: Path | None, html_file: Path | None,
-            csv_file: Path | None, **given: Any) -> int:
+def compare(
+    toolbox: Toolbox,
+    /,
+    target: str | None,
+    file: WorkloadFile | None,
+    allow_write: bool,
+    json_file: Path | None,
+    html_file: Path | None,
+    csv_file: Path | None,
+    **given: Any,
+) -> int:
     """Measures every usable path on TARGET, interleaved, with fio beside them as the referee.
 
     TARGET is a file, a block device, null:1GiB or mem:256MiB. Without one, ringway makes a file
@@ -161,10 +184,22 @@ def _target(target: str | None, interruption: Interruption) -> Iterator[tuple[st
         made.__exit__(None, None, None)
 
 
-def _request(toolbox: Toolbox, target: str, file: WorkloadFile | None,
-             given: dict[str, Any]) -> CompareRequest:
-    settings = {name: given.pop(name) for name in (
-        "paths", "depths", "block_sizes", "patterns", "direct", "apis", "repetitions", "fio")}
+def _request(
+    toolbox: Toolbox, target: str, file: WorkloadFile | None, given: dict[str, Any]
+) -> CompareRequest:
+    settings = {
+        name: given.pop(name)
+        for name in (
+            "paths",
+            "depths",
+            "block_sizes",
+            "patterns",
+            "direct",
+            "apis",
+            "repetitions",
+            "fio",
+        )
+    }
     saved = file.compare if file else CompareSettings()
     fields = fields_of(file, given)
     memory = toolbox.catalog().scheme_of(target) is not None
@@ -195,8 +230,9 @@ def _workload(fields: dict[str, Any], settings: dict[str, Any]) -> Any:
     return work
 
 
-def _buffering(direct: bool | None, saved: Any, fields: dict[str, Any],
-               memory: bool) -> tuple[str, ...]:
+def _buffering(
+    direct: bool | None, saved: Any, fields: dict[str, Any], memory: bool
+) -> tuple[str, ...]:
     if memory:
         return ("direct",)
     if direct is None and "direct" in fields:
@@ -213,19 +249,22 @@ def _with_fio(toolbox: Toolbox, asked: bool | None) -> bool:
     if asked and not here:
         raise click.UsageError("--fio: fio is not installed; on Debian: apt-get install fio")
     if not here:
-        click.echo("ringway: fio is not installed, so there is no referee; on Debian: "
-                   "apt-get install fio", err=True)
+        click.echo(
+            "ringway: fio is not installed, so there is no referee; on Debian: apt-get install fio",
+            err=True,
+        )
     return here
 
 
-def _plan(toolbox: Toolbox, request: CompareRequest, file: WorkloadFile | None,
-          given: dict[str, Any]) -> Plan:
+def _plan(
+    toolbox: Toolbox, request: CompareRequest, file: WorkloadFile | None, given: dict[str, Any]
+) -> Plan:
     plan = make_plan(request, toolbox.catalog())
     if not plan.steps:
         reasons = "; ".join(f"{one.path}: {one.reason}" for one in plan.left_out)
         raise click.ClickException(f"no path can be measured on {request.target}: {reasons}")
-    chosen = given.get("runtime") or given.get("total") or (
-        file and file.given & {"runtime", "total"}
+    chosen = (
+        given.get("runtime") or given.get("total") or (file and file.given & {"runtime", "total"})
     )
     return plan if chosen else with_runtime(plan, fitting_runtime(plan, _BUDGET))
 

@@ -57,10 +57,15 @@ def workloads(toolbox: Toolbox) -> None:
 
 @click.command(short_help="A record that was written before, as table or page.")
 @click.argument("record", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the page.")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write one line per run.")
+@click.option(
+    "--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the page."
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write one line per run.",
+)
 @pass_toolbox
 def report(toolbox: Toolbox, record: Path, html_file: Path | None, csv_file: Path | None) -> None:
     """Shows a RECORD that bench or compare wrote, or makes a page of it."""

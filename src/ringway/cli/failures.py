@@ -8,7 +8,7 @@ import click
 
 from ringway.bench.configs import ConfigError
 from ringway.bench.executor import RunError, reason_of
-from ringway.bench.paths import UnknownPath
+from ringway.paths import UnknownPath
 
 #: Errors that show before any I/O that what was asked for cannot be.
 _USAGE = {errno.ENOENT, errno.EISDIR, errno.EINVAL, errno.ERANGE, errno.EROFS, errno.ENOTDIR}

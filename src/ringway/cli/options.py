@@ -14,30 +14,50 @@ from .params import COUNT, SIZE, TIME, WORKLOAD
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _COMMON: tuple[Callable[[Any], Any], ...] = (
-    click.option("--workload", "file", type=WORKLOAD,
-                 help="A workload from configs/, or a TOML file; other options override it."),
-    click.option("--threads", type=COUNT, metavar="N",
-                 help="Threads, each with its own queue.  [1]"),
-    click.option("--runtime", type=TIME, help="How long to measure: 3, 500ms, 1m.  [bench: 3; "
-                                              "compare: what fits three minutes]"),
+    click.option(
+        "--workload",
+        "file",
+        type=WORKLOAD,
+        help="A workload from configs/, or a TOML file; other options override it.",
+    ),
+    click.option(
+        "--threads", type=COUNT, metavar="N", help="Threads, each with its own queue.  [1]"
+    ),
+    click.option(
+        "--runtime",
+        type=TIME,
+        help="How long to measure: 3, 500ms, 1m.  [bench: 3; compare: what fits three minutes]",
+    ),
     click.option("--ramp", type=TIME, help="How long to run before measuring."),
     click.option("--offset", type=SIZE, help="First byte of the range to use."),
     click.option("--span", type=SIZE, help="Length of the range; else to the end."),
     click.option("--total", type=SIZE, help="Stop after so many bytes."),
     click.option("--rate", type=COUNT, metavar="N", help="At most so many operations per second."),
     click.option("--batch", type=COUNT, metavar="N", help="Completions to wait for at once.  [1]"),
-    click.option("--mix", type=click.IntRange(0, 100), metavar="PERCENT",
-                 help="Share of reads in rw and randrw.  [50]"),
-    click.option("--zipf", type=click.FloatRange(0, 1, max_open=True), metavar="THETA",
-                 help="Skew of random offsets, 0 (uniform) to 1."),
-    click.option("--seed", type=click.IntRange(min=0), metavar="N",
-                 help="Of the random offsets.  [1]"),
-    click.option("--cpu", type=str, metavar="N|any",
-                 help="First CPU to pin the threads to; any: do not pin."),
-    click.option("--verify", is_flag=True, default=None,
-                 help="Write a pattern, and check it on every read."),
-    click.option("--write", "allow_write", is_flag=True,
-                 help="Yes, this may overwrite the target."),
+    click.option(
+        "--mix",
+        type=click.IntRange(0, 100),
+        metavar="PERCENT",
+        help="Share of reads in rw and randrw.  [50]",
+    ),
+    click.option(
+        "--zipf",
+        type=click.FloatRange(0, 1, max_open=True),
+        metavar="THETA",
+        help="Skew of random offsets, 0 (uniform) to 1.",
+    ),
+    click.option(
+        "--seed", type=click.IntRange(min=0), metavar="N", help="Of the random offsets.  [1]"
+    ),
+    click.option(
+        "--cpu", type=str, metavar="N|any", help="First CPU to pin the threads to; any: do not pin."
+    ),
+    click.option(
+        "--verify", is_flag=True, default=None, help="Write a pattern, and check it on every read."
+    ),
+    click.option(
+        "--write", "allow_write", is_flag=True, help="Yes, this may overwrite the target."
+    ),
 )
 
 

@@ -10,10 +10,10 @@ from click.shell_completion import CompletionItem
 
 from ringway.bench.configs import WorkloadFile, load_workload, workload_names
 from ringway.bench.executor import APIS
-from ringway.bench.nearest import unknown
-from ringway.bench.paths import Catalog, UnknownPath, native_catalog
 from ringway.bench.units import parse_duration, parse_size
 from ringway.bench.workload import PATTERNS
+from ringway.nearest import unknown
+from ringway.paths import Catalog, UnknownPath, native_catalog
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
@@ -29,8 +29,7 @@ class _Parsed(ParamType):
         self.name = name
         self._read = read
 
-    def convert(self, value: Any, param: click.Parameter | None,
-                ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
         try:
@@ -46,14 +45,14 @@ class _Word(ParamType):
         self.name = name
         self._words = words
 
-    def convert(self, value: Any, param: click.Parameter | None,
-                ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value not in self._words():
             self.fail(unknown(self.name, str(value), self._words()), param, ctx)
         return value
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter,
-                       incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
@@ -64,8 +63,7 @@ class _List(ParamType):
         self.name = f"{kind.name},…"
         self._kind = kind
 
-    def convert(self, value: Any, param: click.Parameter | None,
-                ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
         words = [word.strip() for word in value.split(",") if word.strip()]
@@ -73,11 +71,14 @@ class _List(ParamType):
             self.fail("at least one value is needed", param, ctx)
         return list(dict.fromkeys(self._kind.convert(word, param, ctx) for word in words))
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter,
-                       incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         done, comma, rest = incomplete.rpartition(",")
-        return [CompletionItem(f"{done}{comma}{item.value}")
-                for item in self._kind.shell_complete(ctx, param, rest)]
+        return [
+            CompletionItem(f"{done}{comma}{item.value}")
+            for item in self._kind.shell_complete(ctx, param, rest)
+        ]
 
 
 class _Path(ParamType):
@@ -85,22 +86,30 @@ class _Path(ParamType):
 
     name = "path"
 
-    def convert(self, value: Any, param: click.Parameter | None,
-                ctx: click.Context | None) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
             return str(_catalog(ctx).parse(str(value)))
         except UnknownPath as error:
             self.fail(str(error), param, ctx)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter,
-                       incomplete: str) -> list[CompletionItem]:
-        words = [f"{info.name}{option}" for info in _catalog(ctx).paths
-                 for option in ("", *(f"+{name}" for name in info.options))]
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        words = [
+            f"{info.name}{option}"
+            for info in _catalog(ctx).paths
+            for option in ("", *(f"+{name}" for name in info.options))
+        ]
         head = incomplete.rpartition("+")[0]
         if "+" in head:
             name = head.split("+")[0]
-            words = [f"{head}+{option}" for info in _catalog(ctx).paths if info.name == name
-                     for option in info.options if option not in head.split("+")]
+            words = [
+                f"{head}+{option}"
+                for info in _catalog(ctx).paths
+                if info.name == name
+                for option in info.options
+                if option not in head.split("+")
+            ]
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
@@ -116,8 +125,9 @@ class _Workload(ParamType):
 
     name = "workload"
 
-    def convert(self, value: Any, param: click.Parameter | None,
-                ctx: click.Context | None) -> WorkloadFile:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> WorkloadFile:
         if isinstance(value, WorkloadFile):
             return value
         try:
@@ -125,8 +135,9 @@ class _Workload(ParamType):
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter,
-                       incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         return [CompletionItem(name) for name in workload_names() if name.startswith(incomplete)]
 
 

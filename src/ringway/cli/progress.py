@@ -52,7 +52,9 @@ class Display:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         if self._bar:
@@ -104,13 +106,14 @@ class PlanWatcher:
         rate = ""
         if status.operations and status.seconds > 0:
             rate = f"  {format_count(status.operations / status.seconds)} IOPS"
-        return self._display.show(self._done + min(seconds, step.seconds),
-                                  self._text(step) + rate)
+        return self._display.show(self._done + min(seconds, step.seconds), self._text(step) + rate)
 
     def end(self, step: Step, measurement: Measurement | None) -> None:
         self._done += step.seconds
         self._display.show(self._done)
 
     def _text(self, step: Step) -> str:
-        return (f"[bold]{escape(step.variant.label)}[/]  {escape(step.group.place)}, depth "
-                f"{step.group.workload.depth}, round {step.round}/{self._rounds}")
+        return (
+            f"[bold]{escape(step.variant.label)}[/]  {escape(step.group.place)}, depth "
+            f"{step.group.workload.depth}, round {step.round}/{self._rounds}"
+        )

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from ringway.bench.environment import collect
 from ringway.bench.executor import Executor
-from ringway.bench.paths import Catalog, native_catalog
 from ringway.bench.record import Environment
+from ringway.paths import Catalog, native_catalog
 
 _WIDTH = 110
 

@@ -8,11 +8,38 @@ import io
 from ..record import Comparison, Round
 
 _COLUMNS = (
-    "sequence", "round", "group", "label", "tool", "path", "api", "rw", "bs", "depth", "threads",
-    "direct", "iops", "bandwidth", "latency_min_ns", "latency_mean_ns", "latency_p50_ns",
-    "latency_p90_ns", "latency_p99_ns", "latency_p99.9_ns", "latency_p99.99_ns",
-    "latency_max_ns", "cpu_user_ns_per_io", "cpu_system_ns_per_io", "cpu_helpers_ns_per_io",
-    "operations", "errors", "seconds", "syscalls", "copies", "punts", "started",
+    "sequence",
+    "round",
+    "group",
+    "label",
+    "tool",
+    "path",
+    "api",
+    "rw",
+    "bs",
+    "depth",
+    "threads",
+    "direct",
+    "iops",
+    "bandwidth",
+    "latency_min_ns",
+    "latency_mean_ns",
+    "latency_p50_ns",
+    "latency_p90_ns",
+    "latency_p99_ns",
+    "latency_p99.9_ns",
+    "latency_p99.99_ns",
+    "latency_max_ns",
+    "cpu_user_ns_per_io",
+    "cpu_system_ns_per_io",
+    "cpu_helpers_ns_per_io",
+    "operations",
+    "errors",
+    "seconds",
+    "syscalls",
+    "copies",
+    "punts",
+    "started",
 )
 
 
@@ -28,14 +55,32 @@ def to_csv(comparison: Comparison) -> str:
 def _row(one: Round) -> list[object]:
     work, lat, cpu = one.workload, one.latency_ns, one.cpu_ns_per_io
     return [
-        one.sequence, one.round, one.group, one.label, one.tool, one.path, one.api,
-        work.rw, work.bs, work.depth, work.threads, int(work.direct),
-        round(one.iops, 1), round(one.bandwidth),
-        *(_rounded(getattr(lat, name, None)) for name in (
-            "min", "mean", "p50", "p90", "p99", "p99_9", "p99_99", "max")),
+        one.sequence,
+        one.round,
+        one.group,
+        one.label,
+        one.tool,
+        one.path,
+        one.api,
+        work.rw,
+        work.bs,
+        work.depth,
+        work.threads,
+        int(work.direct),
+        round(one.iops, 1),
+        round(one.bandwidth),
+        *(
+            _rounded(getattr(lat, name, None))
+            for name in ("min", "mean", "p50", "p90", "p99", "p99_9", "p99_99", "max")
+        ),
         *(_rounded(getattr(cpu, name, None)) for name in ("user", "system", "helpers")),
-        one.operations, one.errors + one.verify_errors, round(one.seconds, 3),
-        one.counters.syscalls, one.counters.copies, one.counters.punts, one.started,
+        one.operations,
+        one.errors + one.verify_errors,
+        round(one.seconds, 3),
+        one.counters.syscalls,
+        one.counters.copies,
+        one.counters.punts,
+        one.started,
     ]
 
 

@@ -20,8 +20,13 @@ SERIES = 10
 INK, MUTED, GRID, PAPER = "#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04"
 USER, SYSTEM, HELPERS = "#0a0a05", "#0a0a06", "#0a0a07"
 _VARIABLES = {
-    INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--card",
-    USER: "--cpu-user", SYSTEM: "--cpu-system", HELPERS: "--cpu-helpers",
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    PAPER: "--card",
+    USER: "--cpu-user",
+    SYSTEM: "--cpu-system",
+    HELPERS: "--cpu-helpers",
 }
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -64,7 +69,7 @@ def panels(names: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.08)
     grid = figure.subplots(rows, columns, squeeze=False)
     axes = list(grid.flat)
-    for spare in axes[len(names):]:
+    for spare in axes[len(names) :]:
         spare.set_axis_off()
     for panel, name in zip(axes, names, strict=False):
         panel.set_title(name, color=INK)
@@ -77,7 +82,7 @@ def tick_text(text: str) -> str:
     digits = re.match(r"\d*", rest)
     part = digits[0] if digits else ""
     kept = part.rstrip("0")
-    text = whole + (f".{kept}" if kept else "") + rest[len(part):]
+    text = whole + (f".{kept}" if kept else "") + rest[len(part) :]
     return "0" if text.split()[0] == "0" else text
 
 
@@ -88,8 +93,13 @@ def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
         handles, labels = panel.get_legend_handles_labels()
         entries.update(zip(labels, handles, strict=True))
     if entries:
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center",
-                      ncols=min(5, len(entries)), fontsize=8.5)
+        figure.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=min(5, len(entries)),
+            fontsize=8.5,
+        )
 
 
 def svg_of(figure: Figure, description: str) -> str:
@@ -100,11 +110,15 @@ def svg_of(figure: Figure, description: str) -> str:
     with matplotlib.rc_context({"svg.hashsalt": description}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
-    svg = svg[svg.index("<svg"):]
+    svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = re.sub(r' id="(?:figure|axes|patch|line2d|text|xtick|ytick|matplotlib|legend|'
-                 r'LineCollection|PathCollection)[\w.]*"', "", svg)
+    svg = re.sub(
+        r' id="(?:figure|axes|patch|line2d|text|xtick|ytick|matplotlib|legend|'
+        r'LineCollection|PathCollection)[\w.]*"',
+        "",
+        svg,
+    )
     for colour, variable in _variables().items():
         svg = svg.replace(colour, f"var({variable})")
     return svg.replace("<svg", f'<svg role="img" aria-label="{_attribute(description)}"', 1)

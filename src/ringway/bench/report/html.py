@@ -43,7 +43,10 @@ def to_html(comparison: Comparison) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=format_count, ns=format_ns, ratio=format_ratio, seconds=format_seconds,
+        count=format_count,
+        ns=format_ns,
+        ratio=format_ratio,
+        seconds=format_seconds,
         size=format_size,
     )
     return environment.get_template("page.html.j2").render(
@@ -67,8 +70,9 @@ def _place(comparison: Comparison) -> str:
 
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     labels = {fact.key: fact.label for fact in FACTS}
-    return [(labels.get(key, key), _fact(key, value))
-            for key, value in comparison.environment.items()]
+    return [
+        (labels.get(key, key), _fact(key, value)) for key, value in comparison.environment.items()
+    ]
 
 
 def _fact(key: str, value: Any) -> str:
@@ -106,10 +110,15 @@ def _group(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:
 
 def _starred(cells: list[Cell]) -> list[str]:
     """What each star in the table stands for."""
-    ratios = [(cell.label, ratio) for cell in cells
-              for ratio in (cell.vs_baseline, cell.vs_fio) if ratio and ratio.differences]
-    return [f"{label} against {ratio.to}, {', '.join(ratio.differences)}"
-            for label, ratio in ratios]
+    ratios = [
+        (cell.label, ratio)
+        for cell in cells
+        for ratio in (cell.vs_baseline, cell.vs_fio)
+        if ratio and ratio.differences
+    ]
+    return [
+        f"{label} against {ratio.to}, {', '.join(ratio.differences)}" for label, ratio in ratios
+    ]
 
 
 def _row(cell: Cell, verdict: Verdict, most: float, dearest: float) -> dict[str, Any]:

@@ -26,11 +26,20 @@ from .drawing import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PARTS = (("user", USER, "program"), ("system", SYSTEM, "kernel"),
-          ("helpers", HELPERS, "helper threads"))
+_PARTS = (
+    ("user", USER, "program"),
+    ("system", SYSTEM, "kernel"),
+    ("helpers", HELPERS, "helper threads"),
+)
 _MARKERS = "osD^vPXph*"
-_PERCENTILES = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p99_9", "p99.9"),
-                ("p99_99", "p99.99"), ("max", "max"))
+_PERCENTILES = (
+    ("p50", "p50"),
+    ("p90", "p90"),
+    ("p99", "p99"),
+    ("p99_9", "p99.9"),
+    ("p99_99", "p99.99"),
+    ("max", "max"),
+)
 
 
 @dataclass(frozen=True)
@@ -134,10 +143,15 @@ def _iops_over_depth(cells: Sequence[Cell], colours: dict[str, int]) -> Picture:
 def _depth_line(panel: Axes, line: Sequence[Cell], colours: dict[str, int]) -> None:
     middle = [cell.iops.median for cell in line]
     panel.errorbar(
-        [cell.workload.depth for cell in line], middle,
-        yerr=[[cell.iops.median - cell.iops.low for cell in line],
-              [cell.iops.high - cell.iops.median for cell in line]],
-        elinewidth=1, capsize=2, **_line(line[0], colours),
+        [cell.workload.depth for cell in line],
+        middle,
+        yerr=[
+            [cell.iops.median - cell.iops.low for cell in line],
+            [cell.iops.high - cell.iops.median for cell in line],
+        ],
+        elinewidth=1,
+        capsize=2,
+        **_line(line[0], colours),
     )
 
 
@@ -157,8 +171,10 @@ def _best_words(families: dict[str, list[Cell]]) -> str:
     words = []
     for family, members in families.items():
         best = max(members, key=lambda cell: cell.iops.median)
-        words.append(f"{family}: best {best.label} with {format_count(best.iops.median)} at depth "
-                     f"{best.workload.depth}")
+        words.append(
+            f"{family}: best {best.label} with {format_count(best.iops.median)} at depth "
+            f"{best.workload.depth}"
+        )
     return "; ".join(words)
 
 
@@ -224,15 +240,16 @@ def _cpu_bars(panel: Axes, members: Sequence[Cell]) -> None:
     shrink = [min(1.0, 0.8 * limit / total) if total else 1.0 for total in totals]
     left = [0.0] * len(members)
     for part, colour, name in _PARTS:
-        widths = [getattr(cell.cpu_ns_per_io, part) * factor
-                  for cell, factor in zip(members, shrink, strict=True)]
+        widths = [
+            getattr(cell.cpu_ns_per_io, part) * factor
+            for cell, factor in zip(members, shrink, strict=True)
+        ]
         panel.barh(rows, widths, left=left, color=colour, height=0.66, label=name, linewidth=0)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for row, end, total, factor in zip(rows, left, totals, shrink, strict=True):
         if factor < 1:
             _break(panel, end * 0.93, row, limit)
-        panel.text(end + limit * 0.012, row, format_ns(total), va="center", color=INK,
-                   fontsize=8.5)
+        panel.text(end + limit * 0.012, row, format_ns(total), va="center", color=INK, fontsize=8.5)
     panel.set_yticks(rows, [cell.label for cell in members])
     panel.set_xlim(0, limit)
     panel.grid(axis="y", visible=False)
@@ -243,8 +260,12 @@ def _cpu_bars(panel: Axes, members: Sequence[Cell]) -> None:
 def _break(panel: Axes, x: float, row: float, limit: float) -> None:
     """Two slanting strokes across a bar that is not to scale."""
     for shift in (0.0, 0.012):
-        panel.plot([x + (shift - 0.006) * limit, x + (shift + 0.006) * limit],
-                   [row - 0.42, row + 0.42], color=PAPER, linewidth=2)
+        panel.plot(
+            [x + (shift - 0.006) * limit, x + (shift + 0.006) * limit],
+            [row - 0.42, row + 0.42],
+            color=PAPER,
+            linewidth=2,
+        )
 
 
 def _cpu_words(groups: dict[str, list[Cell]]) -> str:

@@ -52,13 +52,18 @@ def rounds(n: int) -> str:
 
 def _heading(comparison: Comparison) -> RenderableType:
     facts = comparison.environment
-    where = [str(facts[key]) for key in ("device", "device_kind", "filesystem", "kernel", "cpu")
-             if facts.get(key)]
+    where = [
+        str(facts[key])
+        for key in ("device", "device_kind", "filesystem", "kernel", "cpu")
+        if facts.get(key)
+    ]
     return Group(
         Text(comparison.target, "bold"),
         Text(" · ".join(where), "dim"),
-        Text(f"{rounds(comparison.repetitions)}, interleaved; "
-             f"{format_seconds(comparison.seconds)}", "dim"),
+        Text(
+            f"{rounds(comparison.repetitions)}, interleaved; {format_seconds(comparison.seconds)}",
+            "dim",
+        ),
     )
 
 
@@ -75,15 +80,24 @@ class _Figures:
         yield self._table(_COLUMNS if options.max_width >= _WIDE else _NARROW)
 
     def _table(self, columns: Sequence[str]) -> Table:
-        table = Table(title=escape(self._verdict.title), title_justify="left", title_style="bold",
-                      box=None, padding=(0, 1), header_style="dim")
+        table = Table(
+            title=escape(self._verdict.title),
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            padding=(0, 1),
+            header_style="dim",
+        )
         table.add_column("path", no_wrap=True)
         for name in columns:
             table.add_column(name, justify="right", no_wrap=True)
         for cell in self._cells:
             row = _row(cell)
-            table.add_row(Text(_name(cell)), *(row[name] for name in columns),
-                          style=_style(cell, self._verdict))
+            table.add_row(
+                Text(_name(cell)),
+                *(row[name] for name in columns),
+                style=_style(cell, self._verdict),
+            )
         return table
 
 
@@ -167,8 +181,11 @@ def bench_view(document: BenchDocument) -> RenderableType:
         Text(describe(document.workload), "dim"),
         Padding(grid, (1, 0, 0, 1)),
         *(_warning(warning) for warning in document.warnings),
-        *([Text("Interrupted: what was measured until then.", "bold yellow")]
-          if document.interrupted else []),
+        *(
+            [Text("Interrupted: what was measured until then.", "bold yellow")]
+            if document.interrupted
+            else []
+        ),
     )
 
 
@@ -177,21 +194,43 @@ def _bench_rows(m: Measurement) -> Iterator[tuple[str, str]]:
     yield "bandwidth", format_bandwidth(m.bandwidth)
     if m.latency_ns:
         lat = m.latency_ns
-        yield "latency", (f"p50 {format_ns(lat.p50)}, p90 {format_ns(lat.p90)}, "
-                          f"p99 {format_ns(lat.p99)}, p99.9 {format_ns(lat.p99_9)}, "
-                          f"p99.99 {format_ns(lat.p99_99)}")
-        yield "", (f"min {format_ns(lat.min)}, mean {format_ns(lat.mean)}, "
-                   f"max {format_ns(lat.max)}")
+        yield (
+            "latency",
+            (
+                f"p50 {format_ns(lat.p50)}, p90 {format_ns(lat.p90)}, "
+                f"p99 {format_ns(lat.p99)}, p99.9 {format_ns(lat.p99_9)}, "
+                f"p99.99 {format_ns(lat.p99_99)}"
+            ),
+        )
+        yield (
+            "",
+            (f"min {format_ns(lat.min)}, mean {format_ns(lat.mean)}, max {format_ns(lat.max)}"),
+        )
     if m.cpu_ns_per_io:
         cpu = m.cpu_ns_per_io
-        yield "CPU per I/O", (f"{format_ns(cpu.total)}: user {format_ns(cpu.user)}, "
-                              f"system {format_ns(cpu.system)}, helpers {format_ns(cpu.helpers)}")
+        yield (
+            "CPU per I/O",
+            (
+                f"{format_ns(cpu.total)}: user {format_ns(cpu.user)}, "
+                f"system {format_ns(cpu.system)}, helpers {format_ns(cpu.helpers)}"
+            ),
+        )
     yield "counted", _counted(m)
     if m.device:
-        yield m.device.device, (f"{format_bandwidth(m.device.bandwidth)} and "
-                                f"{format_count(m.device.commands)} commands/s by its own counters")
-    yield "measured", (f"{m.operations:,} operations, "
-                       f"{format_size(round(m.bandwidth * m.seconds))} in {m.seconds:.2f} s")
+        yield (
+            m.device.device,
+            (
+                f"{format_bandwidth(m.device.bandwidth)} and "
+                f"{format_count(m.device.commands)} commands/s by its own counters"
+            ),
+        )
+    yield (
+        "measured",
+        (
+            f"{m.operations:,} operations, "
+            f"{format_size(round(m.bandwidth * m.seconds))} in {m.seconds:.2f} s"
+        ),
+    )
     if m.why:
         yield "why", m.why
 

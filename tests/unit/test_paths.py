@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ringway.bench.mock import mock_catalog
-from ringway.bench.paths import PathSpec, UnknownPath, native_catalog, order_key
+from ringway.paths import PathSpec, UnknownPath, native_catalog, order_key
 
 
 def test_options_come_in_the_registrys_order() -> None:
@@ -14,13 +14,16 @@ def test_options_come_in_the_registrys_order() -> None:
     assert str(spec) == "io_uring+fixed+defer"
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("io_urin", r"did you mean io_uring\?"),
-    ("io_uring+fixd", r"did you mean io_uring\+fixed\?"),
-    ("io_uring+zzz", "io_uring has: fixed, sqpoll"),
-    ("posix+fixed", "the path posix has none"),
-    ("", "unknown path ''"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("io_urin", r"did you mean io_uring\?"),
+        ("io_uring+fixd", r"did you mean io_uring\+fixed\?"),
+        ("io_uring+zzz", "io_uring has: fixed, sqpoll"),
+        ("posix+fixed", "the path posix has none"),
+        ("", "unknown path ''"),
+    ],
+)
 def test_unknown_words_get_a_suggestion(text: str, message: str) -> None:
     with pytest.raises(UnknownPath, match=message):
         mock_catalog().parse(text)
@@ -37,7 +40,11 @@ def test_schemes() -> None:
 def test_order() -> None:
     specs = [PathSpec("b"), PathSpec("a", ("x", "y")), PathSpec("a", ("z",)), PathSpec("a")]
     assert [str(spec) for spec in sorted(specs, key=order_key(["a", "b"]))] == [
-        "a", "a+z", "a+x+y", "b"]
+        "a",
+        "a+z",
+        "a+x+y",
+        "b",
+    ]
 
 
 def test_the_real_registry() -> None:

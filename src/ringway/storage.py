@@ -122,9 +122,17 @@ def _unique(*lists: str) -> list[str]:
 def device_kind(device: BlockDevice) -> str:
     """What sort of device the name belongs to, in words."""
     kinds = (
-        ("nvme", "NVMe drive"), ("vd", "virtio disk"), ("sd", "SCSI or SATA disk"),
-        ("xvd", "Xen disk"), ("loop", "loop device"), ("zram", "compressed memory"),
-        ("dm-", "mapped device"), ("md", "software RAID"), ("mmcblk", "flash card"),
-        ("ram", "memory disk"), ("nbd", "network block device"), ("ublkb", "user-space device"),
+        ("nvme", "NVMe drive"),
+        ("vd", "virtio disk"),
+        ("sd", "SCSI or SATA disk"),
+        ("xvd", "Xen disk"),
+        ("loop", "loop device"),
+        ("zram", "compressed memory"),
+        ("dm-", "mapped device"),
+        ("md", "software RAID"),
+        ("mmcblk", "flash card"),
+        ("ram", "memory disk"),
+        ("nbd", "network block device"),
+        ("ublkb", "user-space device"),
     )
     return next((kind for prefix, kind in kinds if device.name.startswith(prefix)), "block device")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -84,8 +84,10 @@ def _unknown_option(info: PathInfo, option: str) -> str:
     if not info.options:
         return f"unknown option {option!r}; the path {info.name} has none"
     close = nearest(option, info.options)
-    hint = f"did you mean {info.name}{SEPARATOR}{close}?" if close else (
-        f"{info.name} has: {', '.join(info.options)}"
+    hint = (
+        f"did you mean {info.name}{SEPARATOR}{close}?"
+        if close
+        else (f"{info.name} has: {', '.join(info.options)}")
     )
     return f"unknown option {option!r} of the path {info.name}; {hint}"
 
@@ -103,12 +105,14 @@ def native_catalog() -> Catalog:
 
     paths: list[PathInfo] = []
     while info := lib.rw_path_at(len(paths)):
-        paths.append(PathInfo(
-            name=_text(info.name) or "",
-            summary=_text(info.summary) or "",
-            scheme=_text(info.scheme),
-            options=_native_options(len(paths)),
-        ))
+        paths.append(
+            PathInfo(
+                name=_text(info.name) or "",
+                summary=_text(info.summary) or "",
+                scheme=_text(info.scheme),
+                options=_native_options(len(paths)),
+            )
+        )
     return Catalog(tuple(paths), _native_probe)
 
 
@@ -125,25 +129,37 @@ def _native_probe(spec: PathSpec, target: str, direct: bool, writable: bool) -> 
     from ringway._native import ffi, lib
 
     held = [ffi.new("char[]", word.encode()) for word in (target, spec.name)]
-    request = ffi.new("struct rw_open_request *", {
-        "target": held[0],
-        "path": held[1],
-        "options": _option_bits(spec),
-        "writable": writable,
-        "direct": direct,
-    })
+    request = ffi.new(
+        "struct rw_open_request *",
+        {
+            "target": held[0],
+            "path": held[1],
+            "options": option_bits(spec),
+            "writable": writable,
+            "direct": direct,
+        },
+    )
     return None if lib.rw_probe(request) == 0 else _text(lib.rw_detail())
 
 
-def _option_bits(spec: PathSpec) -> int:
+def _native_bits(name: str) -> Iterator[tuple[str, int]]:
+    """Each option of a path and the bit that stands for it."""
     from ringway._native import lib
 
-    path = native_catalog().names().index(spec.name)
-    bits, index = 0, 0
+    path, index = native_catalog().names().index(name), 0
     while info := lib.rw_path_option_at(path, index):
-        bits |= info.bit if _text(info.name) in spec.options else 0
+        yield _text(info.name) or "", int(info.bit)
         index += 1
-    return int(bits)
+
+
+def option_bits(spec: PathSpec) -> int:
+    """The spec's options as the core takes them."""
+    return sum(bit for option, bit in _native_bits(spec.name) if option in spec.options)
+
+
+def options_in(name: str, bits: int) -> tuple[str, ...]:
+    """The options of that path whose bits are set."""
+    return tuple(option for option, bit in _native_bits(name) if bits & bit)
 
 
 def _text(pointer: object) -> str | None:
