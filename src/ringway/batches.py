@@ -33,7 +33,7 @@ def run_batch(
     out: Done | None,
 ) -> Done:
     """Runs a batch to its end; see `ringway.Device.read_many`."""
-    if type(offsets) is not np.ndarray or offsets.dtype is not _INT64:
+    if type(offsets) is not np.ndarray or offsets.dtype is not _INT64 or offsets.strides != (8,):
         offsets = as_offsets(offsets)
     count = len(offsets)
     span, keep = buffer._span if type(buffer) is Buffer else None, None

@@ -61,7 +61,7 @@ class TruncatedError(RingwayError):
 
 
 class NoSpaceError(RingwayError):
-    """The disk is full (ENOSPC)."""
+    """The disk is full, or every memory region is taken (ENOSPC)."""
 
 
 class DeviceGoneError(RingwayError):

@@ -193,7 +193,8 @@ class Queue:
         """The completions of all those operations, in the order given."""
         wanted = self._known(tokens)
         self._wait_until(lambda: all(t in self._others for t in wanted), timeout)
-        return [self._others.pop(t) for t in wanted]
+        found = {token: self._others.pop(token) for token in set(wanted)}
+        return [found[token] for token in wanted]
 
     def _known(self, tokens: Iterable[int]) -> list[int]:
         wanted = [int(token) for token in tokens]
@@ -206,10 +207,11 @@ class Queue:
         deadline = Deadline(self._timeout_ns if timeout is None else nanoseconds(timeout))
         while not satisfied():
             left = deadline.left()
-            if not left:
-                raise DeadlineError(ETIME, "the operations did not complete in time")
-            for row in self._collect(1, self.depth, left / 1e9).tolist():
+            rows = self._collect(1, self.depth, left / 1e9)
+            for row in rows.tolist():
                 self._others[row[0]] = completion_of(row)
+            if not left and not len(rows):
+                raise DeadlineError(ETIME, "the operations did not complete in time")
 
     # ------------------------------------------------------------------- state
 

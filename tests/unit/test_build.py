@@ -11,7 +11,7 @@ import ringway
 ROOT = Path(__file__).resolve().parents[2]
 MESON_BUILD = (ROOT / "meson.build").read_text()
 PACKAGE = Path(ringway.__file__).parent
-ONLY_FOR_THE_BUILD = {"_native/build.py", "_native/ringway.cdef.h"}
+ONLY_FOR_THE_BUILD = {"_native/build.py", "_native/calls.c", "_native/ringway.cdef.h"}
 
 
 def files(folder: Path, pattern: str) -> list[str]:

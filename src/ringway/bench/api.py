@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .environment import machine_kind
-from .executor import APIS, Progress, RunError, RunSpec, Status, now
+from .executor import APIS, Progress, RunSpec, SpecError, Status, now
 from .meter import DeviceMeter, HelperMeter
 from .record import Counters, CpuPerIo, Measurement, Warning
 from .stats import latency_of_samples
@@ -47,7 +47,7 @@ def _refuse(spec: RunSpec) -> None:
     """Says what only the native loop can do."""
     work = spec.workload
     if spec.api not in APIS or spec.api == "native":
-        raise RunError(f"{spec.api} is no face of the API; there are: {', '.join(APIS)}")
+        raise SpecError(f"{spec.api} is no face of the API; there are: {', '.join(APIS)}")
     for asked, what in (
         (work.rw in ("rw", "randrw"), "a mix of reads and writes"),
         (work.threads > 1, "more than one thread"),
@@ -56,7 +56,7 @@ def _refuse(spec: RunSpec) -> None:
         (work.verify, "verification"),
     ):
         if asked:
-            raise RunError(
+            raise SpecError(
                 f"--api {spec.api} measures single calls from one thread, and not "
                 f"{what}; use --api native for that"
             )
@@ -78,7 +78,7 @@ def offsets_of(work: Workload, size: int, count: int, first: int) -> NDArray[np.
     """`count` byte offsets, the ones after `first`: random or in sequence within the range."""
     blocks = (work.span or size - work.offset) // work.bs
     if blocks < 1:
-        raise RunError(f"the range holds no block of {work.bs} bytes; choose another offset or bs")
+        raise SpecError(f"the range holds no block of {work.bs} bytes; choose another offset or bs")
     if work.random:
         generator = np.random.default_rng((work.seed, first))
         places = generator.integers(0, blocks, count, dtype=np.int64)

@@ -19,6 +19,10 @@ class RunError(Exception):
     """The I/O failed, or could not begin; the text is one sentence that says what to do."""
 
 
+class SpecError(RunError):
+    """What was asked for cannot be: nothing was begun."""
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One run: this workload, over this path, on this target."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,7 +164,7 @@ def _measurement(
 
 def _warnings(run: Any, result: Any, operations: int) -> list[Warning]:
     warnings: list[Warning] = []
-    if result.errors or result.error:
+    if result.errors or result.error not in (0, -errno.EILSEQ):  # wrong data has its own
         warnings.append(
             Warning(
                 "io-error",
@@ -176,7 +177,8 @@ def _warnings(run: Any, result: Any, operations: int) -> list[Warning]:
         warnings.append(
             Warning(
                 "wrong-data",
-                f"{result.verify_errors} blocks did not hold what had been written to them",
+                f"{result.verify_errors} blocks did not hold what had been written to them: "
+                f"{_failure(run, result)}",
                 "do not trust this target; look at the kernel log",
             )
         )

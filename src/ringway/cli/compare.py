@@ -122,8 +122,8 @@ def compare(
         writes = request.workload.writes or any(
             rw not in ("read", "randread") for rw in request.patterns or ()
         )
-        scheme = toolbox.catalog().scheme_of(name) if target else "scratch"
-        require_write_flag(name, writes, allow_write, scheme)
+        scheme = toolbox.catalog().scheme_of(name)
+        require_write_flag(name, writes, allow_write or target is None, scheme)
         comparison = _run(toolbox, _plan(toolbox, request, file, given), interruption)
     if comparison.interrupted and not comparison.runs:
         raise Stopped
@@ -153,6 +153,8 @@ def _outputs(target: str | None, asked: _Outputs) -> _Outputs:
     if asked.html and missing:
         raise click.UsageError(f"--html: {missing}")
     for place in (asked.json, asked.csv, asked.html):
+        if place == Path("-"):
+            raise click.UsageError("name a file; bench --json is what writes to standard output")
         if place is not None and not os.access(place.parent, os.W_OK):
             raise click.UsageError(f"{place}: its directory cannot be written to")
     if target is not None:

@@ -7,7 +7,7 @@ import errno
 import click
 
 from ringway.bench.configs import ConfigError
-from ringway.bench.executor import RunError, reason_of
+from ringway.bench.executor import RunError, SpecError, reason_of
 from ringway.paths import UnknownPath
 
 #: Errors that show before any I/O that what was asked for cannot be.
@@ -27,7 +27,7 @@ def describe_failure(error: Exception) -> tuple[str, int]:
     """
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
-    if isinstance(error, ConfigError | UnknownPath):
+    if isinstance(error, ConfigError | SpecError | UnknownPath):
         return str(error), USAGE
     if isinstance(error, OSError):
         return reason_of(error), USAGE if error.errno in _USAGE else FAILED

@@ -99,7 +99,7 @@ def build(fields: dict[str, Any]) -> Any:
 
 def require_write_flag(target: str, writes: bool, allowed: bool, scheme: str | None) -> None:
     """Nothing of the user's is overwritten unless asked for."""
-    if writes and not allowed and scheme is None:
+    if writes and not allowed and scheme not in ("null", "mem"):
         raise click.UsageError(
             f"this workload overwrites {target}; add --write when its contents may be lost"
         )
