@@ -50,7 +50,7 @@ static bool offsets_fit(const struct rw_device *device, const struct rw_batch *b
 		highest = offset > highest ? offset : highest;
 	}
 	worst.offset = highest;
-	worst.memory |= batch->bs;
+	worst.memory |= worst.memory ? batch->bs : 0;
 	return !(bits & (device->info.block_size - 1)) && highest <= INT64_MAX &&
 	       !rw_device_check(device, &worst);
 }
@@ -96,6 +96,17 @@ static void record(struct rw_batch *batch, const struct rw_completion *done, int
 	batch->done += (uint64_t)n;
 }
 
+/*
+ * A batch wants throughput: an eighth of the depth at once keeps the device's
+ * queue nearly full, at a fraction of the system calls and wake-ups.
+ */
+static uint32_t reap_at_least(const struct rw_batch *batch)
+{
+	uint32_t share = batch->depth / 8;
+
+	return share > REAP_AT_ONCE ? REAP_AT_ONCE : share ? share : 1;
+}
+
 static int run(struct rw_queue *queue, struct rw_batch *batch, int64_t deadline_ns)
 {
 	struct rw_completion done[REAP_AT_ONCE];
@@ -104,7 +115,8 @@ static int run(struct rw_queue *queue, struct rw_batch *batch, int64_t deadline_
 		int n = fill(queue, batch);
 
 		if (!n)
-			n = rw_queue_collect(queue, done, 1, REAP_AT_ONCE, deadline_ns);
+			n = rw_queue_collect(queue, done, reap_at_least(batch), REAP_AT_ONCE,
+					     deadline_ns);
 		if (n < 0)
 			return n;
 		record(batch, done, n);

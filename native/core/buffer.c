@@ -166,7 +166,7 @@ int rw_buffer_register(void *memory, uint64_t length, struct rw_buffer **out)
 	struct rw_buffer *buffer;
 	int index;
 
-	if (!memory || !length)
+	if (!memory || !length || length > UINTPTR_MAX - (uintptr_t)memory)
 		return rw_fail(EINVAL, "there is no memory to register");
 	buffer = buffer_new(length);
 	if (!buffer)

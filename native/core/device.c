@@ -69,6 +69,8 @@ void rw_device_publish(struct rw_device *device)
 	device->info.why = device->why;
 	device->info.has_event_fd = device->path->event_fd != NULL;
 	device->info.synchronous = device->path->transfer != NULL;
+	if (!device->info.discard_alignment)
+		device->info.discard_alignment = device->info.block_size;
 	device->limit = (device->info.size + mask) & ~mask;
 	pthread_mutex_lock(&devices_lock);
 	device->serial = ++last_serial;
@@ -77,16 +79,15 @@ void rw_device_publish(struct rw_device *device)
 	pthread_mutex_unlock(&devices_lock);
 }
 
+/* Under the lock. */
 static void unpublish(struct rw_device *device)
 {
 	struct rw_device **at;
 
-	pthread_mutex_lock(&devices_lock);
 	for (at = &devices; *at && *at != device; at = &(*at)->next)
 		;
 	if (*at)
 		*at = device->next;
-	pthread_mutex_unlock(&devices_lock);
 }
 
 void rw_device_info(const struct rw_device *device, struct rw_device_info *out)
@@ -112,13 +113,12 @@ int rw_device_map(struct rw_device *device, uint32_t region)
 	return error;
 }
 
-static void unmap_all(struct rw_device *device, uint64_t regions)
+static void unmap(struct rw_device *device, uint32_t region)
 {
-	uint64_t known = atomic_fetch_and(&device->mapped, ~regions) & regions;
+	uint64_t bit = 1ull << region;
 
-	for (uint32_t i = 0; device->path->unmap && i < RW_MAX_REGIONS; i++)
-		if (known >> i & 1)
-			device->path->unmap(device, &rw_regions[i], i);
+	if ((atomic_fetch_and(&device->mapped, ~bit) & bit) && device->path->unmap)
+		device->path->unmap(device, &rw_regions[region], region);
 }
 
 void rw_devices_unmap(uint32_t region)
@@ -126,7 +126,7 @@ void rw_devices_unmap(uint32_t region)
 	pthread_mutex_lock(&devices_lock);
 	for (struct rw_device *device = devices; device; device = device->next) {
 		pthread_mutex_lock(&device->lock);
-		unmap_all(device, 1ull << region);
+		unmap(device, region);
 		pthread_mutex_unlock(&device->lock);
 	}
 	pthread_mutex_unlock(&devices_lock);
@@ -162,12 +162,14 @@ int64_t rw_explain(uint32_t opcode, int64_t result)
 
 static int refuse_misaligned(const struct rw_device_info *info, const struct rw_op *op)
 {
-	if (op->offset & (info->block_size - 1))
+	uint32_t alignment = rw_alignment_of(info, op->opcode);
+
+	if (op->offset & (alignment - 1))
 		return rw_fail(EINVAL, "offset %llu is misaligned: it must be a multiple of %u bytes",
-			       (unsigned long long)op->offset, info->block_size);
-	if (op->length & (info->block_size - 1))
+			       (unsigned long long)op->offset, alignment);
+	if (op->length & (alignment - 1))
 		return rw_fail(EINVAL, "length %llu is misaligned: it must be a multiple of %u bytes",
-			       (unsigned long long)op->length, info->block_size);
+			       (unsigned long long)op->length, alignment);
 	if (!op->memory)
 		return rw_fail(EINVAL, "there is no memory to move the data to or from");
 	return rw_fail(EINVAL, "memory at 0x%llx is misaligned: its address must be a multiple of %u "
@@ -218,15 +220,14 @@ void rw_device_end(struct rw_device *device)
 	atomic_fetch_sub_explicit(&device->active, 1, memory_order_release);
 }
 
-static bool wait_idle(struct rw_device *device, int64_t deadline_ns)
+/* False when the deadline has passed. */
+static bool wait_a_moment(int64_t deadline_ns)
 {
 	const struct timespec moment = { .tv_nsec = 100000 };
 
-	while (atomic_load(&device->active)) {
-		if (rw_now_ns() >= deadline_ns)
-			return false;
-		nanosleep(&moment, NULL);
-	}
+	if (rw_now_ns() >= deadline_ns)
+		return false;
+	nanosleep(&moment, NULL);
 	return true;
 }
 
@@ -294,9 +295,12 @@ void rw_devices_thread_ends(uint64_t thread)
 	struct rw_queue *queue;
 
 	while ((queue = claim_of_thread(thread))) {
+		int64_t deadline = rw_deadline_ns(RW_NS_PER_S);
 		struct rw_device *device = queue->device;
 
-		rw_queue_shut_down(queue, rw_deadline_ns(RW_NS_PER_S));
+		/* A signal must not leave a ring behind that nobody can reach any more. */
+		while (rw_queue_shut_down(queue, deadline) == -EINTR)
+			;
 		release_thread_queue(queue);
 		rw_device_get(device);
 		rw_queue_put(queue);
@@ -305,31 +309,46 @@ void rw_devices_thread_ends(uint64_t thread)
 	}
 }
 
+static int close_alone(struct rw_device *device, int64_t deadline_ns)
+{
+	int error;
+
+	while (atomic_load(&device->active))
+		if (!wait_a_moment(deadline_ns))
+			return rw_fail(EBUSY, "another thread is still inside a call on %s",
+				       device->target);
+	error = shut_down_queues(device, deadline_ns);
+	if (error == -EBUSY || error == -EINTR)
+		return error;
+	/* A region that goes meanwhile waits: until it is stopped the device may write there. */
+	pthread_mutex_lock(&devices_lock);
+	device->path->close(device);
+	atomic_store(&device->mapped, 0);
+	unpublish(device);
+	pthread_mutex_unlock(&devices_lock);
+	device->closed = true;
+	return error;
+}
+
 int rw_device_close(struct rw_device *device, int64_t timeout_ns)
 {
 	int64_t deadline = rw_deadline_ns(timeout_ns);
 	int error;
 
-	if (device->closed)
+	if (device->fork_generation != rw_fork_generation)
 		return 0;
-	if (device->fork_generation != rw_fork_generation) {
-		device->closed = true;
-		return 0;
-	}
 	atomic_store(&device->closing, true);
-	if (!wait_idle(device, deadline))
-		return rw_fail(EBUSY, "another thread is still inside a call on %s", device->target);
-	error = shut_down_queues(device, deadline);
-	if (error == -EBUSY || error == -EINTR)
-		return error;
-	unpublish(device);
-	unmap_all(device, UINT64_MAX);
-	device->path->close(device);
-	device->closed = true;
+	while (atomic_exchange(&device->in_close, true))
+		if (!wait_a_moment(deadline))
+			return rw_fail(EBUSY, "another thread is closing %s", device->target);
+	error = device->closed ? 0 : close_alone(device, deadline);
+	atomic_store(&device->in_close, false);
 	return error;
 }
 
 void rw_device_destroy(struct rw_device *device)
 {
-	rw_device_put(device);
+	/* One that could not be closed is still known, and maybe in use. */
+	if (device->closed || device->fork_generation != rw_fork_generation)
+		rw_device_put(device);
 }

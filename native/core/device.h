@@ -20,6 +20,7 @@ struct rw_device {
 	_Atomic uint32_t references;     /* the handle, and each queue's */
 	_Atomic uint32_t active;         /* calls inside rw_device_transfer, rw_batch_* */
 	_Atomic bool closing;
+	_Atomic bool in_close;           /* a thread is at it, which others wait for */
 	bool closed;
 	pthread_mutex_t lock;            /* guards queues and mapped */
 	struct rw_queue *queues;
@@ -55,6 +56,11 @@ static inline bool rw_has_data(uint32_t opcode)
 	return opcode <= RW_WRITE;
 }
 
+static inline uint32_t rw_alignment_of(const struct rw_device_info *info, uint32_t opcode)
+{
+	return rw_has_data(opcode) ? info->block_size : info->discard_alignment;
+}
+
 /* Is this an operation the device can be given? 0, or a negative errno with the reason. */
 static inline int rw_device_check(const struct rw_device *device, const struct rw_op *op)
 {
@@ -64,7 +70,7 @@ static inline int rw_device_check(const struct rw_device *device, const struct r
 	    (info->writable || op->opcode == RW_READ || op->opcode == RW_FLUSH)) {
 		if (op->opcode == RW_FLUSH)
 			return 0;
-		if (op->length && !((op->offset | op->length) & (info->block_size - 1)) &&
+		if (op->length && !((op->offset | op->length) & (rw_alignment_of(info, op->opcode) - 1)) &&
 		    op->length <= device->limit && op->offset <= device->limit - op->length &&
 		    (!rw_has_data(op->opcode) ||
 		     (op->memory && !(op->memory & (info->memory_alignment - 1)))))

@@ -48,10 +48,10 @@ struct rw_path {
 
 	/* Can this machine serve this target so? rw_fail() says what to do about it. */
 	int (*probe)(const struct rw_target *target, const struct rw_open_request *request);
-	/* Fills device->info (but path, target, why); a failure leaves nothing behind. */
+	/* Fills device->info (what device.c does not); a failure leaves nothing behind. */
 	int (*open)(struct rw_device *device, const struct rw_target *target,
 		    const struct rw_open_request *request);
-	/* Stops the device before anything is unmapped. No queue is left. */
+	/* Stops the device, then gives back what it has, mappings included. No queue is left. */
 	void (*close)(struct rw_device *device);
 
 	/* Optional pair: make a region reachable for the device, once, before its first use. */

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -15,6 +13,8 @@
 /* A device that answers within this is worth spinning for: sleeping costs as much. */
 #define SPIN_LIMIT_NS 30000
 #define LEARN_SHIFT 3
+/* A device found slow is tried again after so many sleeps: at most 3 % of the time. */
+#define SPIN_AGAIN_AFTER 32
 
 /* ------------------------------------------------------------ operations */
 
@@ -75,7 +75,8 @@ int64_t rw_queue_place(struct rw_queue *queue, const struct rw_op *op)
 	slot->error = 0;
 	slot->abandoned = slot->waiting = false;
 	slot->busy = true;
-	slot->generation = (slot->generation + 1) & INT32_MAX;
+	/* Never 0, so that no token is. */
+	slot->generation = (slot->generation < INT32_MAX ? slot->generation : 0) + 1;
 	queue->in_flight++;
 	queue->prepared++;
 	rw_parts_carve(queue, index);
@@ -138,10 +139,24 @@ static int spin(struct rw_queue *queue, uint32_t max, int64_t start, int64_t dea
 	return n;
 }
 
+/*
+ * Is this device quick enough to spin for? Being woken takes long itself, so
+ * that a sleeper cannot tell: now and then it spins to find out.
+ */
+static bool worth_spinning(struct rw_queue *queue)
+{
+	if (queue->wait_ns < SPIN_LIMIT_NS)
+		return true;
+	if (++queue->sleeps % SPIN_AGAIN_AFTER)
+		return false;
+	queue->wait_ns = SPIN_LIMIT_NS / 2;
+	return true;
+}
+
 /* Looks, spins as long as this device has been worth it, then sleeps. */
 static int await_events(struct rw_queue *queue, uint32_t min, uint32_t max, int64_t deadline_ns)
 {
-	bool quick = queue->wait_ns < SPIN_LIMIT_NS;
+	bool quick = min && worth_spinning(queue);
 	int64_t start, sample;
 	int n = quick || !min ? look(queue, max) : 0;
 
@@ -161,10 +176,8 @@ static int await_events(struct rw_queue *queue, uint32_t min, uint32_t max, int6
 	return n;
 }
 
-/* Everything came back with EAGAIN: give the device a moment, longer each time. */
-static void back_off(const struct rw_queue *queue, int64_t deadline_ns)
+void rw_back_off(uint32_t tries, int64_t deadline_ns)
 {
-	uint32_t tries = queue->ready[0]->retried;
 	int64_t pause = 20000LL << (tries < 8 ? tries : 8);
 	int64_t left = deadline_ns - rw_now_ns();
 	struct timespec time = { .tv_nsec = pause < left ? pause : left };
@@ -183,11 +196,20 @@ static uint32_t settle_all(struct rw_queue *queue, int n, struct rw_completion *
 	return count;
 }
 
+/* Has a round with n events moved nothing, and has something been left to hand over? */
+static bool is_stuck(const struct rw_queue *queue, uint32_t n, uint64_t retries_before)
+{
+	if (!queue->ready_count || queue->counters.retries - retries_before != n)
+		return false;
+	/* The last to come back; one that came back short has moved on. */
+	return !n || queue->ready[queue->ready_count - 1]->retried;
+}
+
 /* One round: hand over, wait for `min` events, take them in. */
 static int collect_round(struct rw_queue *queue, struct rw_completion *out, uint32_t min,
 			 uint32_t max, int64_t deadline_ns)
 {
-	uint32_t before = queue->in_flight;
+	uint64_t retries = queue->counters.retries;
 	uint32_t count;
 	int n;
 
@@ -196,12 +218,12 @@ static int collect_round(struct rw_queue *queue, struct rw_completion *out, uint
 	if (n < 0)
 		return n;
 	n = await_events(queue, min, max, deadline_ns);
-	if (n <= 0)
+	if (n < 0)
 		return n;
 	count = settle_all(queue, n, out);
-	if (queue->in_flight == before && queue->ready_count == (uint32_t)n &&
-	    queue->ready[0]->retried)
-		back_off(queue, deadline_ns);
+	/* All came back with EAGAIN, or the path takes nothing: give the device a moment. */
+	if (min && is_stuck(queue, (uint32_t)n, retries))
+		rw_back_off(queue->ready[queue->ready_count - 1]->retried, deadline_ns);
 	return (int)count;
 }
 
@@ -255,7 +277,9 @@ static int enter(struct rw_queue *queue)
 	if (queue->owner != rw_thread_id())
 		return rw_fail(EREMOTE, "a queue belongs to the thread that created it; create one per "
 					"thread");
-	if (atomic_exchange_explicit(&queue->busy, true, memory_order_acquire))
+	/* Whoever closes waits for a moment without a call inside: it must come. */
+	if (atomic_load_explicit(&queue->closing, memory_order_relaxed) ||
+	    atomic_exchange_explicit(&queue->busy, true, memory_order_acquire))
 		return rw_fail(EBADF, "the queue is being closed");
 	if (!queue->closed)
 		return 0;
@@ -321,17 +345,6 @@ int rw_queue_submit(struct rw_queue *queue)
 	return error ? error : (int)prepared;
 }
 
-/* Before the events are looked at: one that comes later makes it readable again. */
-static void clear_event_fd(struct rw_queue *queue)
-{
-	eventfd_t count;
-
-	if (queue->event_fd < 0)
-		return;
-	queue->counters.syscalls++;
-	eventfd_read(queue->event_fd, &count);
-}
-
 int rw_queue_reap(struct rw_queue *queue, struct rw_completion *out, uint32_t min, uint32_t max,
 		  int64_t timeout_ns)
 {
@@ -341,30 +354,13 @@ int rw_queue_reap(struct rw_queue *queue, struct rw_completion *out, uint32_t mi
 		return n;
 	if (max > queue->depth)
 		max = queue->depth;
-	clear_event_fd(queue);
+	rw_queue_hush(queue);
 	n = max ? rw_queue_collect(queue, out, min < max ? min : max, max,
 				   rw_deadline_ns(timeout_ns)) : 0;
+	if (n == (int)max && queue->in_flight) /* there may be more than it was allowed to take */
+		rw_queue_announce(queue);
 	leave(queue);
 	return n;
-}
-
-static int make_event_fd(struct rw_queue *queue)
-{
-	int error;
-
-	if (!queue->path->event_fd)
-		return rw_fail(EOPNOTSUPP, "path %s has no event fd", queue->path->info.name);
-	if (queue->event_fd >= 0)
-		return 0;
-	queue->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (queue->event_fd < 0)
-		return rw_fail(errno, "no event fd: %s", strerror(errno));
-	error = queue->path->event_fd(queue);
-	if (!error)
-		return 0;
-	close(queue->event_fd);
-	queue->event_fd = -1;
-	return error;
 }
 
 int rw_queue_event_fd(struct rw_queue *queue)
@@ -373,7 +369,7 @@ int rw_queue_event_fd(struct rw_queue *queue)
 
 	if (error)
 		return error;
-	error = make_event_fd(queue);
+	error = rw_queue_make_event_fd(queue);
 	leave(queue);
 	return error ? error : queue->event_fd;
 }

@@ -53,11 +53,13 @@ struct rw_queue {
 	struct rw_event *events;
 	uint32_t *free_slots, *free_parts;
 	int64_t wait_ns;                 /* learnt: how long a wait for the device takes */
+	uint32_t sleeps;                 /* waits of a device too slow to spin for */
 	struct rw_counters counters;
 	int event_fd;                    /* made by the path when asked for, -1 before */
 	uint64_t owner;                  /* rw_thread_id() */
 	uint32_t fork_generation;
 	_Atomic bool busy;               /* a call is inside */
+	_Atomic bool closing;            /* and no other is let in */
 	_Atomic bool closed;
 	_Atomic uint32_t references;     /* the handle or the device's list, and who works on it */
 	bool per_thread;                 /* the device's own, for the sync calls of one thread */
@@ -78,6 +80,8 @@ int rw_queue_collect(struct rw_queue *queue, struct rw_completion *out, uint32_t
  * I/O on the device whose call it interrupted would take its completions.
  */
 int rw_queue_check_idle(const struct rw_queue *queue);
+/* A pause of 20 us, doubled with each try that was made before, not beyond the deadline. */
+void rw_back_off(uint32_t tries, int64_t deadline_ns);
 /* Nobody wants the completions of what is in flight now. */
 void rw_queue_abandon(struct rw_queue *queue);
 
@@ -94,6 +98,12 @@ int rw_queue_shut_down(struct rw_queue *queue, int64_t deadline_ns);
 void rw_queue_unlink(struct rw_queue *queue);
 /* Drops a reference; the last one frees the struct of a queue that is shut down. */
 void rw_queue_put(struct rw_queue *queue);
+
+int rw_queue_make_event_fd(struct rw_queue *queue);
+/* Makes the event fd readable: something waits that the kernel does not tell of. */
+void rw_queue_announce(struct rw_queue *queue);
+/* Before events are looked for: one that comes later makes it readable again. */
+void rw_queue_hush(struct rw_queue *queue);
 
 /* parts.c: what happens to parts between operation and path. */
 

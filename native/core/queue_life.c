@@ -1,6 +1,8 @@
-/* Queues: how they come to be, are drained, and go. */
+/* Queues: how they come to be, are drained, and go; and their event fds. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -102,6 +104,48 @@ int rw_queue_make(struct rw_device *device, uint32_t depth, bool per_thread, str
 	return 0;
 }
 
+/* ------------------------------------------------------------------ event fd */
+
+int rw_queue_make_event_fd(struct rw_queue *queue)
+{
+	int error;
+
+	if (!queue->path->event_fd)
+		return rw_fail(EOPNOTSUPP, "path %s has no event fd", queue->path->info.name);
+	if (queue->event_fd >= 0)
+		return 0;
+	/* What is in flight may have completed before there was a fd to tell it. */
+	queue->event_fd = eventfd(queue->in_flight > 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->event_fd < 0)
+		return rw_fail(errno, "no event fd: %s", strerror(errno));
+	error = queue->path->event_fd(queue);
+	if (!error)
+		return 0;
+	close(queue->event_fd);
+	queue->event_fd = -1;
+	return error;
+}
+
+void rw_queue_announce(struct rw_queue *queue)
+{
+	if (queue->event_fd < 0)
+		return;
+	queue->counters.syscalls++;
+	eventfd_write(queue->event_fd, 1);
+}
+
+void rw_queue_hush(struct rw_queue *queue)
+{
+	eventfd_t count;
+
+	if (queue->event_fd < 0)
+		return;
+	queue->counters.syscalls++;
+	eventfd_read(queue->event_fd, &count);
+}
+
+/* ------------------------------------------------------------------- the end */
+
 /* Another thread may be about to leave a call on this queue. */
 static bool acquire(struct rw_queue *queue, int64_t deadline_ns)
 {
@@ -121,13 +165,13 @@ int rw_queue_drain(struct rw_queue *queue, int64_t deadline_ns)
 	int n = 0;
 
 	rw_queue_abandon(queue);
-	while (queue->in_flight && rw_now_ns() < deadline_ns) {
+	if (!queue->in_flight)
+		return 0;
+	do {
 		n = rw_queue_collect(queue, ignored, 1, 32, deadline_ns);
 		if (n == -EINTR)
 			return n;
-		if (n < 0)
-			break;
-	}
+	} while (n >= 0 && queue->in_flight && rw_now_ns() < deadline_ns);
 	return (int)queue->in_flight;
 }
 
@@ -147,14 +191,18 @@ int rw_queue_shut_down(struct rw_queue *queue, int64_t deadline_ns)
 	/* After a fork the ring is the parent's: the child only forgets it. */
 	if (queue->fork_generation != rw_fork_generation)
 		return 0;
-	if (!acquire(queue, deadline_ns))
+	atomic_store(&queue->closing, true);
+	if (!acquire(queue, deadline_ns)) {
+		atomic_store(&queue->closing, false);
 		return rw_fail(EBUSY, "another thread is still inside a call on this queue");
+	}
 	if (!queue->closed) {
 		/* What stays in flight keeps its memory: its holds are never dropped. */
 		left = rw_queue_drain(queue, deadline_ns);
 		if (left >= 0)
 			dismantle(queue);
 	}
+	atomic_store(&queue->closing, false);
 	atomic_store_explicit(&queue->busy, false, memory_order_release);
 	if (left < 0)
 		return rw_fail(-left, "a signal arrived while the queue was draining");

@@ -39,10 +39,36 @@ static uint64_t free_huge_bytes(void)
 	return pages * HUGE_PAGE;
 }
 
+/* What can be had without driving the system into killing somebody. */
+static uint64_t available_bytes(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib;
+	bool found = false;
+	char line[128];
+
+	if (!file)
+		return UINT64_MAX;
+	while (!found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+	fclose(file);
+	return found ? kib << 10 : UINT64_MAX;
+}
+
 /*
- * fallocate() takes every page now, where a lack of them is an error that can
- * be handled; at first touch it would be SIGBUS.
+ * Takes every page now, where a lack of them is an error that can be handled;
+ * at first touch it would be SIGBUS. On older kernels a signal makes
+ * fallocate() give back what it has: in small steps it gets on all the same.
  */
+static bool take_pages(int fd, uint64_t length)
+{
+	for (uint64_t done = 0; done < length; done += HUGE_PAGE)
+		while (fallocate(fd, 0, (off_t)done, HUGE_PAGE))
+			if (errno != EINTR)
+				return false;
+	return true;
+}
+
 static void *map_memfd(uint64_t length, unsigned int flags, int *fd)
 {
 	void *base;
@@ -50,7 +76,7 @@ static void *map_memfd(uint64_t length, unsigned int flags, int *fd)
 	*fd = memfd_create("ringway", MFD_CLOEXEC | flags);
 	if (*fd < 0)
 		return NULL;
-	if (ftruncate(*fd, (off_t)length) || fallocate(*fd, 0, 0, (off_t)length))
+	if (ftruncate(*fd, (off_t)length) || !take_pages(*fd, length))
 		goto failed;
 	base = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, *fd, 0);
 	if (base != MAP_FAILED)
@@ -94,18 +120,19 @@ int rw_region_map_new(uint64_t length)
 		return index;
 	region = &rw_regions[index];
 	length = round_up(length > RW_SMALLEST_REGION ? length : RW_SMALLEST_REGION, HUGE_PAGE);
-	region->owner = calloc(length / RW_PAGE, sizeof(*region->owner));
-	if (!region->owner)
-		return rw_fail(ENOMEM, "no memory for the table of a new region");
 	if (free_huge_bytes() >= length)
 		base = map_memfd(length, MFD_HUGETLB | MFD_HUGE_2MB, &region->fd);
 	region->huge = base != NULL;
-	if (!base)
+	if (!base && available_bytes() >= length)
 		base = map_memfd(length, 0, &region->fd);
-	if (!base) {
-		free(region->owner);
+	if (!base)
 		return rw_fail(ENOMEM, "no %llu bytes of memory for buffers",
 			       (unsigned long long)length);
+	region->owner = calloc(length / RW_PAGE, sizeof(*region->owner));
+	if (!region->owner) {
+		munmap(base, length);
+		close(region->fd);
+		return rw_fail(ENOMEM, "no memory for the table of a new region");
 	}
 	publish(index, (uintptr_t)base, length);
 	return index;
@@ -166,8 +193,8 @@ static struct rw_buffer *buffer_in(uint32_t index, uintptr_t memory, uint64_t le
 	if (serial != atomic_load(&region->serial))
 		return NULL;
 	buffer = region->owner[page];
-	if (!buffer || memory < buffer->memory ||
-	    memory - buffer->memory + length > buffer->length)
+	if (!buffer || memory < buffer->memory || length > buffer->length ||
+	    memory - buffer->memory > buffer->length - length)
 		return NULL;
 	return buffer;
 }

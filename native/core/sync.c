@@ -104,7 +104,7 @@ static int64_t transfer_at_once(struct rw_device *device, const struct rw_op *op
 	uint64_t moved = 0, rest;
 	int state;
 
-	do {
+	for (;;) {
 		rest = op->length - moved;
 		part.offset = op->offset + moved;
 		part.memory = op->memory + moved;
@@ -113,19 +113,20 @@ static int64_t transfer_at_once(struct rw_device *device, const struct rw_op *op
 		result = device->path->transfer(device, &part);
 		if (result == (int64_t)rest)
 			return (int64_t)op->length;
+		if (!deadline)
+			deadline = rw_deadline_ns(timeout_ns);
 		state = rw_part_advance(&device->info, &part, result);
 		if (state < 0)
 			return rw_explain(op->opcode, state);
 		moved += result > 0 ? (uint64_t)result : 0;
 		if (!state && part.length)
-			break; /* the end of the device */
-		if (!deadline)
-			deadline = rw_deadline_ns(timeout_ns);
-	} while (moved < op->length && rw_now_ns() < deadline);
-	if (moved < op->length && state > 0)
-		return rw_fail(ETIME, "%llu of %llu bytes were moved in time", (unsigned long long)moved,
-			       (unsigned long long)op->length);
-	return (int64_t)moved;
+			return (int64_t)moved; /* the end of the device */
+		if (part.retried)
+			rw_back_off(part.retried, deadline);
+		if (rw_now_ns() >= deadline)
+			return rw_fail(ETIME, "%llu of %llu bytes were moved in time",
+				       (unsigned long long)moved, (unsigned long long)op->length);
+	}
 }
 
 /* Waits for the one operation this thread's queue has; older ones were abandoned. */
@@ -146,6 +147,7 @@ static int64_t wait_for_it(struct rw_queue *queue, int64_t timeout_ns)
 
 static int64_t transfer_queued(struct rw_device *device, const struct rw_op *op, int64_t timeout_ns)
 {
+	struct rw_completion ignored[SYNC_DEPTH];
 	struct rw_queue *queue;
 	int64_t token;
 	int error = rw_device_thread_queue(device, 1, &queue);
@@ -154,6 +156,8 @@ static int64_t transfer_queued(struct rw_device *device, const struct rw_op *op,
 		error = rw_queue_check_idle(queue);
 	if (error)
 		return error;
+	if (!queue->free_slot_count) /* abandoned ones may have ended since */
+		rw_queue_collect(queue, ignored, 0, SYNC_DEPTH, 0);
 	token = rw_queue_place(queue, op);
 	return token < 0 ? token : wait_for_it(queue, timeout_ns);
 }
@@ -164,7 +168,7 @@ int64_t rw_device_transfer(struct rw_device *device, uint32_t opcode, uint64_t o
 	const struct rw_op op = {
 		.offset = offset,
 		.memory = span->memory,
-		.length = span->length,
+		.length = opcode == RW_FLUSH ? 0 : span->length,
 		.opcode = opcode,
 	};
 	int64_t result = rw_device_begin(device);
@@ -187,7 +191,7 @@ int64_t rw_device_resume(struct rw_device *device, int64_t timeout_ns)
 	if (result)
 		return result;
 	queue = own_queue(device);
-	result = queue && queue->in_flight ? wait_for_it(queue, timeout_ns) :
+	result = queue && rw_queue_check_idle(queue) ? wait_for_it(queue, timeout_ns) :
 		 rw_fail(EINVAL, "this thread has no transfer in flight");
 	rw_device_end(device);
 	return result;

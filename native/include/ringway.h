@@ -144,6 +144,7 @@ struct rw_device_info {
 	uint64_t size;           /* bytes, as it was when the device was opened */
 	uint32_t block_size;     /* offsets and lengths are multiples of it */
 	uint32_t memory_alignment; /* memory addresses are multiples of it */
+	uint32_t discard_alignment; /* offsets and lengths of discard and write-zeroes are multiples of it */
 	uint32_t max_transfer;   /* longer operations are split; bytes */
 	uint32_t max_depth;      /* deepest queue */
 	uint32_t opcodes;        /* bit (1 << opcode) for each that may be tried */
@@ -171,7 +172,7 @@ int rw_device_open(const struct rw_open_request *request, struct rw_device **out
  * then its memory stays held for good. Safe to call again.
  */
 int rw_device_close(struct rw_device *device, int64_t timeout_ns);
-/* Frees the handle of a closed device. */
+/* Frees the handle of a closed device; one that could not be closed stays for good. */
 void rw_device_destroy(struct rw_device *device);
 void rw_device_info(const struct rw_device *device, struct rw_device_info *out);
 

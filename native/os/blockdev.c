@@ -81,6 +81,17 @@ static uint32_t transfer_limit(uint64_t sectors_kb, uint32_t block)
 	return bytes ? (uint32_t)bytes : block;
 }
 
+/*
+ * zram copies from and to the start of a page wherever in it the memory lies
+ * (seen on 6.18), and tells the default alignment of 512. Only zram has this file.
+ */
+static bool moves_whole_pages(unsigned int major, unsigned int minor, const char *sys_root)
+{
+	uint64_t size;
+
+	return queue_number(major, minor, sys_root, "../disksize", &size);
+}
+
 void rw_queue_facts(unsigned int major, unsigned int minor, const char *sys_root,
 		    struct rw_file_facts *out)
 {
@@ -89,6 +100,9 @@ void rw_queue_facts(unsigned int major, unsigned int minor, const char *sys_root
 	block = queue_number_or(major, minor, sys_root, "logical_block_size", DEFAULT_BLOCK_SIZE);
 	/* Kernels before 6.1 do not tell, and want memory aligned like offsets. */
 	memory = queue_number_or(major, minor, sys_root, "dma_alignment", block - 1) + 1;
+	out->whole_pages = moves_whole_pages(major, minor, sys_root);
+	if (out->whole_pages && memory < block)
+		memory = block;
 	depth = queue_number_or(major, minor, sys_root, "nr_requests", 0);
 	limit_kb = queue_number_or(major, minor, sys_root, "max_sectors_kb",
 				   DEFAULT_MAX_TRANSFER >> 10);
@@ -134,7 +148,8 @@ static int ask_alignment(int fd, struct rw_file_facts *out)
 		return rw_fail(EOPNOTSUPP, "this file cannot do direct I/O (an encrypted, "
 			       "compressed or data-journalled file): open it buffered");
 	out->block_size = answer.stx_dio_offset_align;
-	out->memory_alignment = answer.stx_dio_mem_align;
+	if (!out->whole_pages)
+		out->memory_alignment = answer.stx_dio_mem_align;
 	return 1;
 #else
 	(void)fd;

@@ -17,6 +17,7 @@ struct rw_file_facts {
 	bool discards;             /* discard may be tried */
 	bool write_zeroes;         /* zeroing is offloaded, not written out as zeroes */
 	bool polls;                /* IOPOLL works: O_DIRECT over a disk with poll queues */
+	bool whole_pages;          /* zram: memory inside a page gives wrong data, not an error */
 	bool nowait;               /* RWF_NOWAIT works; without it io_uring punts every request */
 };
 

@@ -22,13 +22,13 @@ void rw_helpers_deinit(struct rw_helpers *helpers)
 }
 
 /* The small file `name` of thread `tid`, as text; false when it is gone. */
-static bool read_text(int directory, const char *tid, const char *name, char *text, size_t size)
+static bool read_text(int directory, int32_t tid, const char *name, char *text, size_t size)
 {
 	char path[64];
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", tid, name);
+	snprintf(path, sizeof(path), "%d/%s", tid, name);
 	fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -38,7 +38,7 @@ static bool read_text(int directory, const char *tid, const char *name, char *te
 	return n > 0;
 }
 
-static bool is_helper(int directory, const char *tid)
+static bool is_helper(int directory, int32_t tid)
 {
 	char comm[32];
 
@@ -47,7 +47,7 @@ static bool is_helper(int directory, const char *tid)
 }
 
 /* Fields 14 and 15 of proc(5)'s stat: user and system time in clock ticks. */
-static uint64_t cpu_from_stat(int directory, const char *tid)
+static uint64_t cpu_from_stat(int directory, int32_t tid)
 {
 	unsigned long user, system;
 	char text[512];
@@ -64,7 +64,7 @@ static uint64_t cpu_from_stat(int directory, const char *tid)
 }
 
 /* schedstat has nanoseconds, and is all zero in a kernel that does not keep them. */
-static uint64_t cpu_ns(int directory, const char *tid)
+static uint64_t cpu_ns(int directory, int32_t tid)
 {
 	char text[96];
 	uint64_t ns = 0;
@@ -93,14 +93,14 @@ static struct rw_helper *find(struct rw_helpers *helpers, int32_t tid)
 	return more;
 }
 
-static void look_at(struct rw_helpers *helpers, int directory, const char *tid)
+static void look_at(struct rw_helpers *helpers, int directory, int32_t tid)
 {
 	struct rw_helper *helper;
 	uint64_t ns;
 
 	if (!is_helper(directory, tid))
 		return;
-	helper = find(helpers, atoi(tid));
+	helper = find(helpers, tid);
 	if (!helper)
 		return;
 	ns = cpu_ns(directory, tid);
@@ -118,7 +118,7 @@ void rw_helpers_sample(struct rw_helpers *helpers)
 		return;
 	while ((entry = readdir(tasks)))
 		if (entry->d_name[0] != '.')
-			look_at(helpers, dirfd(tasks), entry->d_name);
+			look_at(helpers, dirfd(tasks), atoi(entry->d_name));
 	closedir(tasks);
 }
 

@@ -153,6 +153,8 @@ int rw_file_open(struct rw_device *device, const struct rw_target *target,
 	info->size = file->facts.size;
 	info->block_size = file->facts.block_size;
 	info->memory_alignment = file->facts.memory_alignment;
+	info->discard_alignment = file->facts.device_block > info->block_size ?
+				  file->facts.device_block : info->block_size;
 	info->max_transfer = file->facts.max_transfer;
 	info->max_depth = RW_MAX_DEPTH;
 	info->opcodes = 1u << RW_READ | 1u << RW_WRITE | 1u << RW_FLUSH | 1u << RW_WRITE_ZEROES |

@@ -85,5 +85,7 @@ int rw_inline_reap_slow(struct rw_queue *queue, struct rw_event *out, uint32_t m
 		if (rw_now_ns() >= end)
 			break;
 	}
+	if (self->count)
+		rw_queue_announce(queue);
 	return (int)n;
 }

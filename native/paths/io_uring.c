@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <liburing.h>
-#include <sys/eventfd.h>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -34,7 +33,7 @@ static int try_ring(int fd, uint32_t options)
 		error = rw_uring_register(&ring, fd);
 	if (!error && (options & RW_URING_FIXED))
 		error = rw_uring_try_memory(&ring);
-	io_uring_queue_exit(&ring);
+	rw_uring_ring_exit(&ring, options);
 	return error;
 }
 
@@ -88,7 +87,7 @@ static int uring_create(struct rw_queue *queue)
 	if (self->options & RW_URING_FIXED)
 		error = rw_uring_register(&self->ring, file->fd);
 	if (error) {
-		io_uring_queue_exit(&self->ring);
+		rw_uring_ring_exit(&self->ring, self->options);
 		rw_inline_destroy(queue);
 	}
 	return error;
@@ -96,7 +95,10 @@ static int uring_create(struct rw_queue *queue)
 
 static void uring_destroy(struct rw_queue *queue)
 {
-	io_uring_queue_exit(&uring_of(queue)->ring);
+	struct rw_uring_queue *self = uring_of(queue);
+
+	/* Kernels before 6.13 unregister only when no request is out, and wait for that. */
+	rw_uring_ring_exit(&self->ring, self->in_kernel ? 0 : self->options);
 	rw_inline_destroy(queue);
 }
 
@@ -172,25 +174,22 @@ static int uring_submit(struct rw_queue *queue, struct rw_part *const *parts, ui
 {
 	struct rw_uring_queue *self = uring_of(queue);
 	uint32_t done;
+	int error = 0;
 
-	for (done = 0; done < n; done++) {
+	for (done = 0; done < n && !error; done++) {
 		if (is_special(self, parts[done])) {
 			rw_inline_submit(queue, &parts[done], 1, flags);
-			if (queue->event_fd >= 0)
-				eventfd_write(queue->event_fd, 1);
+			rw_queue_announce(queue);
 		} else if (!fill(self, parts[done])) {
 			break;
 		}
-		if (self->pending >= SUBMIT_AT_ONCE && show_pending(self) < 0)
-			break;
+		if (self->pending >= SUBMIT_AT_ONCE)
+			error = show_pending(self);
 	}
-	if (self->pending && !(flags & RW_SUBMIT_REAP_FOLLOWS)) {
-		int error = show_pending(self);
-
-		if (error && !done)
-			return error;
-	}
-	return (int)done;
+	if (self->pending && !error && !(flags & RW_SUBMIT_REAP_FOLLOWS))
+		error = show_pending(self);
+	/* What is in the ring is accepted: the next call meets the error again. */
+	return done ? (int)done : error;
 }
 
 /* ---------------------------------------------------------------- reaping */
@@ -219,6 +218,9 @@ static int wait(struct rw_uring_queue *self, uint32_t min, int64_t deadline_ns)
 	self->line.base.counters.syscalls++;
 	n = io_uring_submit_and_wait_timeout(&self->ring, &cqe, min, &time, NULL);
 	self->pending = self->options & RW_URING_SQPOLL ? 0 : io_uring_sq_ready(&self->ring);
+	/* Of a call that submitted something the kernel does not tell that a signal ended it. */
+	if (n > 0 && !io_uring_cq_ready(&self->ring) && rw_now_ns() < deadline_ns)
+		return -EINTR;
 	return n == -ETIME || n == -EAGAIN || n == -EBUSY ? 0 : n;
 }
 
@@ -239,31 +241,53 @@ static int take(struct rw_uring_queue *self, struct rw_event *out, uint32_t max)
 	return (int)n;
 }
 
+/*
+ * With deferred task run it is the reap that posts completions: the event fd
+ * would tell of those it takes itself. Work that came while it was off shows in
+ * the ring's flags, which the kernel sets before it looks whether the fd is on.
+ */
+static void set_event_fd(struct rw_uring_queue *self, bool on)
+{
+	if (!(self->options & RW_URING_DEFER) || self->line.base.event_fd < 0)
+		return;
+	io_uring_cq_eventfd_toggle(&self->ring, on);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (on && (IO_URING_READ_ONCE(*self->ring.sq.kflags) & IORING_SQ_TASKRUN))
+		rw_queue_announce(&self->line.base);
+}
+
 static int uring_reap(struct rw_queue *queue, struct rw_event *out, uint32_t min, uint32_t max,
 		      int64_t deadline_ns)
 {
 	struct rw_uring_queue *self = uring_of(queue);
-	int error = 0, n;
+	int error = 0, n = 0;
 
 	if (self->line.count) {
 		if (self->pending)
 			show_pending(self);
-		return rw_inline_reap_slow(queue, out, min, max, deadline_ns);
+		n = rw_inline_reap_slow(queue, out, min, max, deadline_ns);
 	}
 	if (!self->in_kernel)
-		return 0;
-	if (min && !(self->options & RW_URING_IOPOLL))
+		return n;
+	set_event_fd(self, false);
+	if (min && !n && !(self->options & RW_URING_IOPOLL))
 		error = wait(self, min < self->in_kernel ? min : self->in_kernel, deadline_ns);
 	else
 		error = poke(self);
-	n = take(self, out, max);
+	n += take(self, out + n, max - (uint32_t)n);
+	set_event_fd(self, true);
 	return n || error >= 0 ? n : error;
 }
 
 static int uring_event_fd(struct rw_queue *queue)
 {
-	int error = io_uring_register_eventfd(&uring_of(queue)->ring, queue->event_fd);
+	struct rw_uring_queue *self = uring_of(queue);
+	int error;
 
+	if (self->options & RW_URING_IOPOLL)
+		return rw_fail(EOPNOTSUPP, "with option iopoll completions are only there when they are "
+					   "polled for: no event fd tells of them");
+	error = io_uring_register_eventfd(&self->ring, queue->event_fd);
 	return error ? rw_fail(-error, "the ring refused an event fd") : 0;
 }
 

@@ -8,7 +8,6 @@
 #include <linux/aio_abi.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -135,13 +134,6 @@ static struct iocb *fill_iocb(struct aio_queue *self, const struct rw_part *part
 	return iocb;
 }
 
-/* What waits here and not in the kernel must show on the event fd too. */
-static void announce(struct aio_queue *self)
-{
-	if (self->line.base.event_fd >= 0)
-		eventfd_write(self->line.base.event_fd, 1);
-}
-
 /* The kernel stops at a request it refuses; that refusal is the request's result. */
 static int aio_submit_run(struct aio_queue *self, struct rw_part *const *parts, uint32_t n)
 {
@@ -159,7 +151,7 @@ static int aio_submit_run(struct aio_queue *self, struct rw_part *const *parts, 
 		return 0;
 	self->refused = parts[0];
 	self->refusal = -errno;
-	announce(self);
+	rw_queue_announce(&self->line.base);
 	return 1;
 }
 
@@ -183,7 +175,7 @@ static int aio_submit(struct rw_queue *queue, struct rw_part *const *parts, uint
 
 		if (!run) {
 			rw_inline_submit(queue, &parts[done++], 1, flags);
-			announce(self);
+			rw_queue_announce(queue);
 			continue;
 		}
 		accepted = (uint32_t)aio_submit_run(self, &parts[done], run);
@@ -209,25 +201,20 @@ static bool kernel_has_events(const struct aio_queue *self)
 	return ring->head != ring->tail;
 }
 
-static int aio_reap(struct rw_queue *queue, struct rw_event *out, uint32_t min, uint32_t max,
-		    int64_t deadline_ns)
+static int reap_kernel(struct aio_queue *self, struct rw_event *out, uint32_t min, uint32_t max,
+		       int64_t deadline_ns)
 {
-	struct aio_queue *self = (struct aio_queue *)queue;
 	int64_t left = min ? deadline_ns - rw_now_ns() : 0;
 	struct timespec time = { 0 };
 	long n;
 
-	if (self->refused && max)
-		return reap_refused(self, out);
-	if (self->line.count)
-		return rw_inline_reap_slow(queue, out, min, max, deadline_ns);
 	if (!self->in_kernel || (!min && !kernel_has_events(self)))
 		return 0;
 	if (left > 0)
 		time = (struct timespec){ left / RW_NS_PER_S, left % RW_NS_PER_S };
 	if (min > self->in_kernel)
 		min = self->in_kernel;
-	queue->counters.syscalls++;
+	self->line.base.counters.syscalls++;
 	n = syscall(SYS_io_getevents, self->context, (long)min, (long)max, self->events, &time);
 	if (n < 0)
 		return -errno;
@@ -238,11 +225,31 @@ static int aio_reap(struct rw_queue *queue, struct rw_event *out, uint32_t min, 
 	return (int)n;
 }
 
-/* Requests name the event fd one by one: nothing to register. */
+static int aio_reap(struct rw_queue *queue, struct rw_event *out, uint32_t min, uint32_t max,
+		    int64_t deadline_ns)
+{
+	struct aio_queue *self = (struct aio_queue *)queue;
+	int n = 0, more;
+
+	if (self->refused && max)
+		n = reap_refused(self, out);
+	if (self->line.count)
+		n += rw_inline_reap_slow(queue, out + n, min, max - (uint32_t)n, deadline_ns);
+	if ((uint32_t)n == max)
+		return n;
+	more = reap_kernel(self, out + n, n ? 0 : min, max - (uint32_t)n, deadline_ns);
+	return n && more < 0 ? n : n + more;
+}
+
+/* Requests name the event fd one by one: those that are out already do not. */
 static int aio_event_fd(struct rw_queue *queue)
 {
-	(void)queue;
-	return 0;
+	const struct aio_queue *self = (const struct aio_queue *)queue;
+
+	if (!self->in_kernel)
+		return 0;
+	return rw_fail(EBUSY, "operations that are in flight cannot signal an event fd any more; ask for "
+			      "it before the first submit, or reap them first");
 }
 
 const struct rw_path rw_libaio_path = {

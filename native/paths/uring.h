@@ -31,8 +31,9 @@ struct rw_uring_queue {
 /* Can a ring with these options serve this file? 0, or why not. */
 int rw_uring_check_options(uint32_t options, const struct rw_open_request *request,
 			   const struct rw_file_facts *facts);
-/* A ring for `entries` requests; the caller exits it. */
+/* A ring for `entries` requests. */
 int rw_uring_ring_init(struct io_uring *ring, uint32_t entries, uint32_t options);
+void rw_uring_ring_exit(struct io_uring *ring, uint32_t options);
 /* Registers file and buffer table of a ring with RW_URING_FIXED. */
 int rw_uring_register(struct io_uring *ring, int fd);
 /* Registers and forgets a region's worth of memory: is there enough that may be locked? */

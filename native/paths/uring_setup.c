@@ -82,6 +82,17 @@ int rw_uring_ring_init(struct io_uring *ring, uint32_t entries, uint32_t options
 	return 0;
 }
 
+/*
+ * The kernel tears a ring down in the background: a file that is still
+ * registered would stay open, and a block device claimed, for a while after.
+ */
+void rw_uring_ring_exit(struct io_uring *ring, uint32_t options)
+{
+	if (options & RW_URING_FIXED)
+		io_uring_unregister_files(ring);
+	io_uring_queue_exit(ring);
+}
+
 int rw_uring_register(struct io_uring *ring, int fd)
 {
 	int error = io_uring_register_files(ring, &fd, 1);

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static int rw_checks, rw_failures;
+static _Atomic int rw_checks, rw_failures; /* checks may be made on any thread */
 
 #define CHECK(condition) \
 	do { \

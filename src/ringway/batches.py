@@ -10,7 +10,7 @@ import numpy as np
 from ringway._native import ffi, lib
 from ringway.buffer import Buffer, as_offsets, pin
 from ringway.done import Done
-from ringway.errors import ArgumentError, DeadlineError, RangeError, last_error
+from ringway.errors import ArgumentError, DeadlineError, RangeError, check
 from ringway.timeouts import SLICE_NS, Deadline, nanoseconds
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def run_batch(
     elif len(out) != count:
         raise ArgumentError(EINVAL, f"out has {len(out)} entries, the batch {count} operations")
     batch = out._batch
+    timeout_ns = device._timeout_ns if timeout is None else nanoseconds(timeout)
     try:
         code = _begin(
             device._handle,
@@ -56,29 +57,25 @@ def run_batch(
             depth,
             out._pointer,
         )
+        if code:
+            _go_on(device, batch, code, timeout_ns)
     except OverflowError:
         raise RangeError(ERANGE, f"depth {depth} or bs {bs} is out of range") from None
-    if code:
-        _go_on(device, batch, code, timeout, (offsets, keep, out))
+    except BaseException:
+        if batch.next > batch.done:
+            device._abandon(batch, offsets, keep, out)
+        raise
     return out
 
 
-def _go_on(device: Device, batch: Any, code: int, timeout: float | None, memory: object) -> None:
+def _go_on(device: Device, batch: Any, code: int, timeout_ns: int) -> None:
     """A batch that did not end in its first slice: signals and the deadline in between."""
-    timeout_ns = device._timeout_ns if timeout is None else nanoseconds(timeout)
     deadline = Deadline(max(0, timeout_ns - SLICE_NS))
-    try:
-        while code in (-EAGAIN, -EINTR):
-            slice_ns = deadline.slice()
-            if not slice_ns:
-                raise DeadlineError(
-                    ETIME, f"{batch.done} of {batch.count} operations completed in time"
-                )
-            code = lib.rw_batch_run(device._handle, batch, slice_ns)
-    except BaseException:
-        device._abandon(batch, memory)
-        raise
-    if code:
-        error = last_error(code)
-        device._abandon(batch, memory)
-        raise error
+    while code in (-EAGAIN, -EINTR):
+        slice_ns = deadline.slice()
+        if not slice_ns:
+            raise DeadlineError(
+                ETIME, f"{batch.done} of {batch.count} operations completed in time"
+            )
+        code = lib.rw_batch_run(device._handle, batch, slice_ns)
+    check(code)

@@ -102,7 +102,8 @@ def alloc(length: int) -> Buffer:
 
 def quarantine(memory: object) -> None:
     """Keeps memory alive for good: a device may still write to it."""
-    _quarantine.append(memory)
+    if memory is not None:
+        _quarantine.append(memory)
 
 
 class _Registration:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from errno import EBUSY, EINTR, EINVAL, ERANGE, ETIME
+from errno import EBADF, EBUSY, EINTR, EINVAL, ERANGE, ETIME
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ringway._native import Calls, ffi, lib
 from ringway.batches import run_batch
 from ringway.buffer import Buffer, alloc, bare_span, pin, quarantine, register
 from ringway.done import Done
-from ringway.errors import ArgumentError, RangeError, check
+from ringway.errors import ArgumentError, RangeError, RingwayError, check
 from ringway.paths import options_in
 from ringway.timeouts import DRAIN_NS, GIVE_UP_NS, Deadline, nanoseconds
 
@@ -60,6 +60,8 @@ class Device(Calls):
         self.block_size: int = info.block_size
         #: Memory addresses are multiples of this; a power of two.
         self.memory_alignment: int = info.memory_alignment
+        #: Offsets and lengths of discard and write_zeroes are multiples of this; a power of two.
+        self.discard_alignment: int = info.discard_alignment
         #: Longer operations are split; bytes.
         self.max_transfer: int = info.max_transfer
         #: Deepest queue.
@@ -110,10 +112,17 @@ class Device(Calls):
     ) -> int:
         timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
         try:
-            n: int = lib.rw_device_transfer(self._handle, opcode, offset, span, timeout_ns)
+            code: int = lib.rw_device_transfer(self._handle, opcode, offset, span, timeout_ns)
+            if code == -EINTR:
+                code = self._resume(timeout_ns, keep)
         except OverflowError:
             raise RangeError(ERANGE, f"offset {offset} is out of range") from None
-        return n if n >= 0 else self._finish(n, timeout, keep)
+        except BaseException:
+            self._abandon(keep)
+            raise
+        if code == -ETIME:
+            quarantine(keep)
+        return check(code)
 
     def read(self, offset: int, length: int, *, timeout: float | None = None) -> bytes:
         """`length` bytes at `offset`, copied; neither has to be aligned.
@@ -153,19 +162,25 @@ class Device(Calls):
         """Makes these bytes read as zeroes, without moving zeroes where the device can."""
         self._run(_WRITE_ZEROES, offset, bare_span(length), timeout)
 
-    def _finish(self, code: int, timeout: float | None, memory: Any) -> int:
-        """A sync call that has not simply succeeded: goes on after signals, raises errors."""
-        timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
-        deadline = Deadline(timeout_ns)
+    def _finish(self, code: int) -> int:
+        """An inherited call that has not simply succeeded: goes on after signals, raises errors."""
         try:
-            while code == -EINTR:
-                code = lib.rw_device_resume(self._handle, deadline.left())
-        except BaseException:
-            self._abandon(memory)
+            return check(self._resume(self._timeout_ns) if code == -EINTR else code)
+        except RingwayError:
             raise
-        if code == -ETIME:
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _resume(self, timeout_ns: int, memory: object = None) -> int:
+        """Waits on for this thread's transfer, looking after signals."""
+        deadline = Deadline(timeout_ns)
+        code = -EINTR
+        while code == -EINTR:
+            code = lib.rw_device_resume(self._handle, deadline.left())
+        if code == -EBADF:  # closed meanwhile: the operation may still be in flight
             quarantine(memory)
-        return check(code)
+        return code
 
     def _abandon(self, *memory: object) -> None:
         if lib.rw_device_abandon(self._handle, GIVE_UP_NS):

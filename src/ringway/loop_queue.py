@@ -112,13 +112,13 @@ class LoopQueue:
         """A read or write; the common case, a Buffer under the device's timeout, is lean."""
         span = buffer._span if type(buffer) is Buffer else None
         if span is None or timeout is not None:
-            return self._add((opcode, offset, *pin(buffer, opcode == _READ)), timeout)
+            return self._add((opcode, offset, *_held(buffer, opcode == _READ)), timeout)
         try:
             token = _prepare(self._handle, opcode, offset, span, 0)
         except (OverflowError, TypeError):
             raise self._refusal(offset) from None
         if token < 0:
-            return self._add_prepared(token, (opcode, offset, span, None), None)
+            return self._add_prepared(token, (opcode, offset, span, buffer), None)
         future = self._futures[token] = _Future(loop=self._loop)
         if not self._turning:
             self._turn_soon()
@@ -151,7 +151,7 @@ class LoopQueue:
         self, opcode: int, offsets: Any, buffer: Any, bs: int | None, timeout: float | None
     ) -> asyncio.Future[Done]:
         offsets = as_offsets(offsets)
-        span, keep = pin(buffer, opcode == _READ)
+        span, keep = _held(buffer, opcode == _READ)
         bs = span.length // max(1, len(offsets)) if bs is None else bs
         if self._handle is None:
             raise self._refusal(0)
@@ -240,8 +240,11 @@ class LoopQueue:
                 token = _prepare(self._handle, *operation[:3], 0)
                 if token == -EBUSY:
                     return
-                self._futures[token] = future
-                self._kept[token] = operation[3]
+                if token < 0:
+                    future.set_exception(last_error(token))
+                else:
+                    self._futures[token] = future
+                    self._kept[token] = operation[3]
             self._backlog.popleft()
         for key, group in list(self._groups.items()):
             self._feed_group(key, group)
@@ -310,6 +313,12 @@ class LoopQueue:
             self._loop.remove_reader(self._fd)
         self._fail_all(ClosedError(EBADF, f"{self.device.target} was closed"))
         self._handle = None
+
+
+def _held(buffer: Any, writable: bool) -> tuple[Any, Any]:
+    """Its span, and what keeps the memory also while the operation waits for its turn."""
+    span, keep = pin(buffer, writable)
+    return span, buffer if keep is None else keep
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

@@ -263,6 +263,7 @@ class Queue:
         """The device went first: nothing is in flight any more, or its memory stays for good."""
         if code == -ETIME:
             quarantine(dict(self._memory))
+        self._memory.clear()
 
     def __enter__(self) -> Queue:
         return self

@@ -64,10 +64,18 @@ int fake_close(struct fake_device *fake)
 	return error;
 }
 
+struct rw_queue *fake_queue(struct fake_device *fake, uint32_t depth)
+{
+	struct rw_queue *queue = NULL;
+
+	return rw_queue_create(&fake->base, depth, &queue) ? NULL : queue;
+}
+
 void fake_script(struct fake_device *fake, uint32_t n, const int64_t *results)
 {
 	pthread_mutex_lock(&fake->seen_lock);
-	memcpy(fake->script, results, n * sizeof(*results));
+	for (uint32_t i = 0; i < n; i++)
+		fake->script[i] = results[i];
 	fake->scripted = n;
 	fake->logged = 0;
 	pthread_mutex_unlock(&fake->seen_lock);
@@ -163,7 +171,7 @@ static int submit(struct rw_queue *queue, struct rw_part *const *parts, uint32_t
 		return rw_fail(fake->submit_error, "the fake accepts nothing");
 	pthread_mutex_lock(&fake->seen_lock);
 	fake->submits++;
-	for (i = 0; i < n && (!fake->ring || self->count < fake->ring); i++) {
+	for (i = 0; i < n && !fake->full && (!fake->ring || self->count < fake->ring); i++) {
 		int64_t result = next_result(fake, parts[i]);
 
 		self->pending[self->count++] =
@@ -238,23 +246,38 @@ static bool interrupted(struct fake_device *fake)
 	return left;
 }
 
+/* Sleeps until the next part is ready, at most a while; false when a signal ended it. */
+static bool nap(const struct fake_queue *self, int64_t deadline_ns)
+{
+	int64_t now = rw_now_ns(), end = now + 5 * RW_NS_PER_MS;
+	struct timespec time = { 0 };
+
+	for (uint32_t i = 0; i < self->count; i++)
+		if (self->pending[i].ready_ns > now && self->pending[i].ready_ns < end)
+			end = self->pending[i].ready_ns;
+	if (end > deadline_ns)
+		end = deadline_ns;
+	time.tv_nsec = end > now ? end - now : 0;
+	return nanosleep(&time, NULL) == 0;
+}
+
 static int reap(struct rw_queue *queue, struct rw_event *out, uint32_t min, uint32_t max,
 		int64_t deadline_ns)
 {
-	const struct timespec moment = { .tv_nsec = 20000 };
+	struct fake_queue *self = (struct fake_queue *)queue;
 	struct fake_device *fake = device_of(queue);
 	uint32_t n = 0;
 	bool signal;
 
-	if (!min)
-		return (int)collect((struct fake_queue *)queue, out, max);
+	if (!min || !self->count)
+		return (int)collect(self, out, max);
 	signal = interrupted(fake);
 	atomic_fetch_add(&fake->waiters, 1);
 	for (;;) {
-		n += collect((struct fake_queue *)queue, out + n, max - n);
+		n += collect(self, out + n, max - n);
 		if (n >= min || signal || rw_now_ns() >= deadline_ns)
 			break;
-		signal = nanosleep(&moment, NULL) != 0;
+		signal = !nap(self, deadline_ns);
 	}
 	atomic_fetch_sub(&fake->waiters, 1);
 	return n || !signal ? (int)n : -EINTR;
@@ -270,11 +293,15 @@ static int event_fd(struct rw_queue *queue)
 static int64_t transfer(struct rw_device *device, const struct rw_part *part)
 {
 	struct fake_device *fake = (struct fake_device *)device;
-	const struct timespec pause = { .tv_nsec = fake->delay_ns };
+	const struct timespec pause = { .tv_nsec = fake->delay_ns ? fake->delay_ns : 100000 };
 	int64_t result;
 
+	atomic_fetch_add(&fake->waiters, 1);
 	if (fake->delay_ns)
 		nanosleep(&pause, NULL);
+	while (fake->held)
+		nanosleep(&pause, NULL);
+	atomic_fetch_sub(&fake->waiters, 1);
 	pthread_mutex_lock(&fake->seen_lock);
 	result = carry_out(fake, part, next_result(fake, part));
 	pthread_mutex_unlock(&fake->seen_lock);

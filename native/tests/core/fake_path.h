@@ -29,6 +29,7 @@ struct fake_device {
 	uint32_t ring;                   /* parts it takes before one completes; 0: all */
 	bool newest_first;               /* completions come in that order */
 	int64_t delay_ns;                /* of every part */
+	bool full;                       /* it takes nothing */
 	int map_error, submit_error, create_error, event_fd_error;
 	_Atomic bool held;               /* nothing completes */
 	_Atomic bool released;           /* FAKE_NEVER ends too */
@@ -43,7 +44,7 @@ struct fake_device {
 	uint32_t maps[RW_MAX_REGIONS], unmaps[RW_MAX_REGIONS];
 	uint32_t queues_made, queues_destroyed, closed;
 	bool queue_left_at_close;
-	_Atomic uint32_t waiters;        /* reaps that wait right now */
+	_Atomic uint32_t waiters;        /* reaps and transfers that wait right now */
 };
 
 /* Queued, with every optional hook but transfer; and one with transfer, like posix. */
@@ -60,7 +61,9 @@ struct rw_device_info fake_info(void);
 struct fake_device *fake_open(const struct rw_path *path, const struct rw_device_info *info);
 /* Closes and frees; what is in flight has a second to end. Returns what closing returned. */
 int fake_close(struct fake_device *fake);
-/* Replaces the script. */
+/* A queue of it for the calling thread; NULL when it is refused. */
+struct rw_queue *fake_queue(struct fake_device *fake, uint32_t depth);
+/* Replaces the script and starts the log anew. */
 void fake_script(struct fake_device *fake, uint32_t n, const int64_t *results);
 #define FAKE_SCRIPTED(fake, ...) \
 	fake_script(fake, sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), \

@@ -9,14 +9,6 @@
 static struct rw_buffer *buffer;
 static char *memory;
 
-static struct rw_queue *queue_of(struct fake_device *fake, uint32_t depth)
-{
-	struct rw_queue *queue = NULL;
-
-	CHECK_EQ(rw_queue_create(&fake->base, depth, &queue), 0);
-	return queue;
-}
-
 static int64_t prepare(struct rw_queue *queue, uint32_t opcode, uint64_t offset, uint64_t length)
 {
 	struct rw_span span = span_of(memory, length);
@@ -61,7 +53,7 @@ static void end(struct fake_device *fake, struct rw_queue *queue)
 static void splits_at_the_limit(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 8);
+	struct rw_queue *queue = fake_queue(fake, 8);
 	struct rw_counters counters;
 
 	memset(memory, 0, 5 * FAKE_MAX);
@@ -88,7 +80,7 @@ static void splits_at_the_limit(void)
 static void parts_of_exactly_the_limit(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 8);
+	struct rw_queue *queue = fake_queue(fake, 8);
 
 	CHECK_EQ(transfer(queue, RW_WRITE, 0, FAKE_MAX), FAKE_MAX);
 	CHECK_EQ(fake->logged, 1);
@@ -105,7 +97,7 @@ static void parts_of_exactly_the_limit(void)
 static void more_parts_than_depth(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 3);
+	struct rw_queue *queue = fake_queue(fake, 3);
 
 	memset(memory, 0, 20 * FAKE_MAX);
 	fake->newest_first = true;
@@ -122,7 +114,7 @@ static void more_parts_than_depth(void)
 static void several_wait_for_parts(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 4);
+	struct rw_queue *queue = fake_queue(fake, 4);
 	struct rw_completion done[4];
 	int64_t tokens[4];
 	struct rw_span second = span_of(memory + 8 * FAKE_MAX, 7 * FAKE_MAX);
@@ -152,7 +144,7 @@ static void several_wait_for_parts(void)
 static void goes_on_after_a_short_transfer(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 4);
+	struct rw_queue *queue = fake_queue(fake, 4);
 	struct rw_counters counters;
 
 	memset(memory, 0, 2 * FAKE_MAX);
@@ -174,7 +166,7 @@ static void impossible_short_transfers(void)
 {
 	static const int64_t results[] = { 0, 100, 1024 + 100 };
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 4);
+	struct rw_queue *queue = fake_queue(fake, 4);
 
 	for (uint32_t i = 0; i < 3; i++) {
 		fake_script(fake, 1, &results[i]);
@@ -196,7 +188,7 @@ static void the_device_ends_inside_its_last_block(void)
 
 	info.size = 3 * FAKE_MAX + 100;
 	fake = fake_open(&fake_path, &info);
-	queue = queue_of(fake, 4);
+	queue = fake_queue(fake, 4);
 	memset(memory, 0, 2 * FAKE_MAX);
 	CHECK_EQ(transfer(queue, RW_READ, 3 * FAKE_MAX, 512), 100);
 	CHECK(fake_bytes_are(memory, 3 * FAKE_MAX, 100));
@@ -216,7 +208,7 @@ static void the_device_ends_inside_its_last_block(void)
 static void tries_again_after_eagain(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 4);
+	struct rw_queue *queue = fake_queue(fake, 4);
 	struct rw_counters counters;
 	int64_t start = rw_now_ns(), took;
 
@@ -242,7 +234,7 @@ static void tries_again_after_eagain(void)
 static void backs_off_until_the_deadline(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 4);
+	struct rw_queue *queue = fake_queue(fake, 4);
 	struct rw_completion done;
 	int64_t start = rw_now_ns();
 
@@ -262,7 +254,7 @@ static void backs_off_until_the_deadline(void)
 static void the_first_failure_wins(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 2);
+	struct rw_queue *queue = fake_queue(fake, 2);
 	struct rw_completion done;
 
 	/* Of ten parts two are out when the first fails: the other eight are never carved. */
@@ -289,7 +281,7 @@ static void failures_leave_the_waiting_list(void)
 {
 	for (uint32_t victim = 0; victim < 3; victim++) {
 		struct fake_device *fake = fake_open(&fake_path, NULL);
-		struct rw_queue *queue = queue_of(fake, 6);
+		struct rw_queue *queue = fake_queue(fake, 6);
 		struct rw_completion done[3];
 		int64_t script[6] = { FAKE_ALL, FAKE_ALL, FAKE_ALL, FAKE_ALL, FAKE_ALL, FAKE_ALL };
 		int64_t tokens[3];
@@ -321,7 +313,7 @@ static void failures_leave_the_waiting_list(void)
 static void a_flush_has_no_length(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 2);
+	struct rw_queue *queue = fake_queue(fake, 2);
 
 	CHECK_EQ(transfer(queue, RW_FLUSH, 12345, 678), 0);
 	CHECK_EQ(fake->logged, 1);
@@ -339,7 +331,7 @@ static void a_flush_has_no_length(void)
 static void abandoning_cancels_what_no_path_has(void)
 {
 	struct fake_device *fake = fake_open(&fake_path, NULL);
-	struct rw_queue *queue = queue_of(fake, 3);
+	struct rw_queue *queue = fake_queue(fake, 3);
 	struct rw_completion done;
 
 	fake->ring = 1;

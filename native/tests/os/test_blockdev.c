@@ -68,6 +68,22 @@ static void queue_facts_without_and_beyond_limits(void)
 	tree_destroy();
 }
 
+static void zram_wants_whole_pages(void)
+{
+	struct rw_file_facts facts = { 0 };
+
+	disk_create();
+	tree_write("sys/devices/rwa/queue/logical_block_size", "4096\n");
+	tree_write("sys/devices/rwa/queue/dma_alignment", "511\n");
+	rw_queue_facts(8, 0, sys_root, &facts);
+	CHECK_EQ(facts.memory_alignment, 512);
+	tree_write("sys/devices/rwa/disksize", "1048576\n");
+	rw_queue_facts(8, 1, sys_root, &facts);
+	CHECK(facts.whole_pages);
+	CHECK_EQ(facts.memory_alignment, 4096);
+	tree_destroy();
+}
+
 /* --------------------------------------------------------------- real files */
 
 static void facts_of_a_file(void)
@@ -198,6 +214,7 @@ int main(void)
 {
 	queue_facts_of_a_disk_and_its_partition();
 	queue_facts_without_and_beyond_limits();
+	zram_wants_whole_pages();
 	facts_of_a_file();
 	direct_alignment_is_enough();
 	memory_files_punt();

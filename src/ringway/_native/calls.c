@@ -10,6 +10,8 @@
  */
 #include <Python.h>
 
+#include <errno.h>
+
 #include "ringway.h"
 
 struct calls {
@@ -63,6 +65,19 @@ out:
 	return result;
 }
 
+/* A signal's handler may raise before _finish has begun: then the operation is given up here. */
+static PyObject *finish(PyObject *self, int64_t code)
+{
+	PyObject *result = PyObject_CallMethod(self, "_finish", "L", (long long)code);
+
+	if (result || code != -EINTR)
+		return result;
+	Py_BEGIN_ALLOW_THREADS
+	rw_device_abandon(((const struct calls *)self)->device, 0);
+	Py_END_ALLOW_THREADS
+	return NULL;
+}
+
 static PyObject *call(PyObject *self, uint32_t opcode, const char *name, PyObject *const *args,
 		      Py_ssize_t n, PyObject *names)
 {
@@ -81,7 +96,7 @@ static PyObject *call(PyObject *self, uint32_t opcode, const char *name, PyObjec
 	Py_END_ALLOW_THREADS
 	if (moved >= 0)
 		return PyLong_FromLongLong(moved);
-	return PyObject_CallMethod(self, "_finish", "LOO", (long long)moved, Py_None, Py_None);
+	return finish(self, moved);
 }
 
 static PyObject *readinto(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names)

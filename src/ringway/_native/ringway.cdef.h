@@ -74,6 +74,7 @@ struct rw_device_info {
 	uint64_t size;
 	uint32_t block_size;
 	uint32_t memory_alignment;
+	uint32_t discard_alignment;
 	uint32_t max_transfer;
 	uint32_t max_depth;
 	uint32_t opcodes;
