@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,14 @@ from session import Session
 #: Makes the comparisons of one command.
 Measure = Callable[[Session], list[Figure]]
 
+
+def _usable(cpu: int | None) -> int | None:
+    usable = sorted(os.sched_getaffinity(0))
+    if cpu is not None and cpu not in usable:
+        raise click.BadParameter(f"CPU {cpu} is none of those this process may use: {usable}")
+    return cpu
+
+
 _OPTIONS = [
     click.option("--pairs", default=5, show_default=True, type=click.IntRange(1),
                  help="Rounds of A B."),
@@ -24,7 +33,8 @@ _OPTIONS = [
                  help="Length of one run."),
     click.option("--size", "mebibytes", default=256, show_default=True,
                  type=click.IntRange(32), help="MiB of the scratch file."),
-    click.option("--cpu", type=click.IntRange(0), help="CPU to pin to; else the last one."),
+    click.option("--cpu", type=click.IntRange(0), callback=lambda *given: _usable(given[2]),
+                 help="CPU to pin to; else the last one."),
     click.option("--build", type=click.Path(path_type=Path, file_okay=False),
                  help="Build directory of the native programs; else build/ of this repository."),
     click.option("--t-io-uring", type=click.Path(path_type=Path, exists=True, dir_okay=False),

@@ -73,7 +73,7 @@ def _cost(ours: str, samples: list[Sample]) -> Figure:
         ours=ours,
         peer="",
         unit="ns",
-        values=[sample.ns for sample in samples],
+        values=[sample.cpu_ns for sample in samples],
         goal=Goal("≤", 60),
         our_level=level(samples),
     )
@@ -86,7 +86,7 @@ def _more(ours: str, samples: dict[str, list[Sample]], goal: Goal | None) -> Fig
         ours=ours,
         peer=_NATIVE,
         unit="ns more",
-        values=[python.ns - native.ns for python, native in pairs],
+        values=[python.cpu_ns - native.cpu_ns for python, native in pairs],
         goal=goal,
         our_level=level(samples[ours]),
         peer_level=level(samples[_NATIVE]),

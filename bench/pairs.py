@@ -29,11 +29,6 @@ class Sample:
         return self.operations / self.seconds
 
     @property
-    def ns(self) -> float:
-        """Nanoseconds per operation."""
-        return self.seconds * 1e9 / self.operations
-
-    @property
     def cpu_ns(self) -> float:
         """CPU nanoseconds per operation."""
         return self.cpu_seconds * 1e9 / self.operations

@@ -17,4 +17,4 @@ c++ -std=c++11 "${strict[@]}" -x c++ $header
 # Warnings are errors here, not where users build with compilers we have not seen. They
 # depend on the optimiser, so this build is made like the one that is shipped.
 [ -d build-lint/meson-private ] || meson setup build-lint -Dwerror=true -Db_ndebug=if-release
-ninja --quiet -C build-lint all meson-test-prereq
+ninja --quiet -C build-lint all meson-test-prereq bench

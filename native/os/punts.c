@@ -116,10 +116,11 @@ static int open_on_cpu(int cpu, const char *filter)
 	attr.type = PERF_TYPE_TRACEPOINT;
 	attr.size = sizeof(attr);
 	attr.config = (uint64_t)tracepoint;
+	attr.disabled = 1; /* before it has its filter it would count everybody's */
 	fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (!ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter))
+	if (!ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) && !ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))
 		return fd;
 	code = -errno;
 	close(fd);

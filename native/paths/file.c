@@ -78,6 +78,9 @@ static int set_flags(int fd, const struct rw_target *target, const struct rw_ope
 		return refuse_open(errno, target, request);
 	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
 		return rw_file_facts(fd, false, &facts);
+	/* An access time per read costs time itself; only the owner may do without. */
+	if (!fcntl(fd, F_SETFL, open_flags(request) | O_NOATIME))
+		return 0;
 	return fcntl(fd, F_SETFL, open_flags(request)) < 0 ? refuse_open(errno, target, request) : 0;
 }
 
@@ -98,47 +101,70 @@ static int open_any(const struct rw_target *target, const struct rw_open_request
 	return error ? error : fd;
 }
 
-/* An exclusive open keeps a mount from coming while we write. */
+/*
+ * An exclusive open keeps a mount from coming while we write. It is one of its
+ * own: a ring that is torn down keeps the descriptor for I/O open a little
+ * longer than us, even past the end of the process.
+ */
 static int claim_block_device(int fd, const struct rw_target *target,
 			      const struct rw_open_request *request)
 {
 	int error = rw_block_in_use(fd, "/proc", "/sys");
-	int claimed;
+	int claim;
 
-	close(fd);
 	if (error)
 		return error;
-	claimed = open(target->rest, open_flags(request) | O_EXCL);
-	return claimed < 0 ? refuse_open(errno, target, request) : claimed;
+	claim = open(target->rest, O_RDONLY | O_EXCL | O_CLOEXEC | O_NOCTTY);
+	return claim < 0 ? refuse_open(errno, target, request) : claim;
 }
 
-static int open_with_facts(const struct rw_target *target, const struct rw_open_request *request,
-			   struct rw_file_facts *facts)
+static int examine(struct rw_file *file, const struct rw_target *target,
+		   const struct rw_open_request *request)
 {
-	int fd = open_any(target, request);
+	int error = rw_file_facts(file->fd, request->direct, &file->facts);
+
+	if (error)
+		return error;
+	if (!request->writable)
+		return 0;
+	if (file->facts.read_only)
+		return rw_fail(EROFS, "%s is read-only", target->text);
+	if (!file->facts.block)
+		return 0;
+	file->claim = claim_block_device(file->fd, target, request);
+	return file->claim < 0 ? file->claim : 0;
+}
+
+static int open_file(struct rw_file *file, const struct rw_target *target,
+		     const struct rw_open_request *request)
+{
 	int error;
 
-	if (fd < 0)
-		return fd;
-	error = rw_file_facts(fd, request->direct, facts);
-	if (!error && request->writable && facts->read_only)
-		error = rw_fail(EROFS, "%s is read-only", target->text);
-	if (error) {
-		close(fd);
-		return error;
-	}
-	return facts->block && request->writable ? claim_block_device(fd, target, request) : fd;
+	file->claim = -1;
+	file->fd = open_any(target, request);
+	if (file->fd < 0)
+		return file->fd;
+	error = examine(file, target, request);
+	if (error)
+		close(file->fd);
+	return error;
+}
+
+static void close_file(const struct rw_file *file)
+{
+	close(file->fd);
+	if (file->claim >= 0)
+		close(file->claim);
 }
 
 int rw_file_probe(const struct rw_target *target, const struct rw_open_request *request)
 {
-	struct rw_file_facts facts;
-	int fd = open_with_facts(target, request, &facts);
+	struct rw_file file;
+	int error = open_file(&file, target, request);
 
-	if (fd < 0)
-		return fd;
-	close(fd);
-	return 0;
+	if (!error)
+		close_file(&file);
+	return error;
 }
 
 int rw_file_open(struct rw_device *device, const struct rw_target *target,
@@ -146,10 +172,10 @@ int rw_file_open(struct rw_device *device, const struct rw_target *target,
 {
 	struct rw_file *file = (struct rw_file *)device;
 	struct rw_device_info *info = &device->info;
+	int error = open_file(file, target, request);
 
-	file->fd = open_with_facts(target, request, &file->facts);
-	if (file->fd < 0)
-		return file->fd;
+	if (error)
+		return error;
 	info->size = file->facts.size;
 	info->block_size = file->facts.block_size;
 	info->memory_alignment = file->facts.memory_alignment;
@@ -166,7 +192,7 @@ int rw_file_open(struct rw_device *device, const struct rw_target *target,
 
 void rw_file_close(struct rw_device *device)
 {
-	close(((struct rw_file *)device)->fd);
+	close_file((const struct rw_file *)device);
 }
 
 /* ------------------------------------------------- flush, discard, zeroes */

@@ -9,6 +9,7 @@
 struct rw_file {
 	struct rw_device base;
 	int fd;
+	int claim;               /* keeps a block device that is written to ours alone; -1: none */
 	struct rw_file_facts facts;
 };
 

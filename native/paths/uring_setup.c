@@ -84,7 +84,7 @@ int rw_uring_ring_init(struct io_uring *ring, uint32_t entries, uint32_t options
 
 /*
  * The kernel tears a ring down in the background: a file that is still
- * registered would stay open, and a block device claimed, for a while after.
+ * registered would stay open for a while after.
  */
 void rw_uring_ring_exit(struct io_uring *ring, uint32_t options)
 {

@@ -20,6 +20,18 @@ _READ: int = lib.RW_READ
 _begin = lib.rw_batch_begin
 _from_buffer = ffi.from_buffer
 _INT64 = np.dtype(np.int64)
+_INT64_ARRAY = ffi.typeof("int64_t[]")
+_Array = np.ndarray
+
+
+def _offsets_pointer(offsets: Any) -> Any:
+    """``int64_t[]`` over the offsets, which it keeps; copied only where that cannot be."""
+    if type(offsets) is _Array and offsets.dtype is _INT64 and offsets.ndim == 1:
+        try:
+            return _from_buffer(_INT64_ARRAY, offsets)
+        except (BufferError, ValueError):
+            pass  # with gaps between them
+    return _from_buffer(_INT64_ARRAY, as_offsets(offsets))
 
 
 def run_batch(
@@ -33,15 +45,14 @@ def run_batch(
     out: Done | None,
 ) -> Done:
     """Runs a batch to its end; see `ringway.Device.read_many`."""
-    if type(offsets) is not np.ndarray or offsets.dtype is not _INT64 or offsets.strides != (8,):
-        offsets = as_offsets(offsets)
-    count = len(offsets)
+    pointer = _offsets_pointer(offsets)
+    count = len(pointer)
     span, keep = buffer._span if type(buffer) is Buffer else None, None
     if span is None:
         span, keep = pin(buffer, opcode == _READ)
     if out is None:
         out = Done(count)
-    elif len(out) != count:
+    elif len(out._pointer) != 2 * count:
         raise ArgumentError(EINVAL, f"out has {len(out)} entries, the batch {count} operations")
     batch = out._batch
     timeout_ns = device._timeout_ns if timeout is None else nanoseconds(timeout)
@@ -50,7 +61,7 @@ def run_batch(
             device._handle,
             batch,
             opcode,
-            _from_buffer("int64_t[]", offsets),
+            pointer,
             count,
             span.length // count if bs is None and count else bs or 0,
             span,
@@ -63,7 +74,7 @@ def run_batch(
         raise RangeError(ERANGE, f"depth {depth} or bs {bs} is out of range") from None
     except BaseException:
         if batch.next > batch.done:
-            device._abandon(batch, offsets, keep, out)
+            device._abandon(batch, pointer, keep, out)
         raise
     return out
 

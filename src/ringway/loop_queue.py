@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringway._native import ffi, lib
-from ringway.buffer import Buffer, as_offsets, pin
+from ringway.buffer import as_offsets, pin
 from ringway.completions import block_ops
 from ringway.device import Device
 from ringway.done import Done
@@ -109,20 +109,7 @@ class LoopQueue:
     def _start(
         self, opcode: int, offset: int, buffer: Any, timeout: float | None
     ) -> asyncio.Future[int]:
-        """A read or write; the common case, a Buffer under the device's timeout, is lean."""
-        span = buffer._span if type(buffer) is Buffer else None
-        if span is None or timeout is not None:
-            return self._add((opcode, offset, *_held(buffer, opcode == _READ)), timeout)
-        try:
-            token = _prepare(self._handle, opcode, offset, span, 0)
-        except (OverflowError, TypeError):
-            raise self._refusal(offset) from None
-        if token < 0:
-            return self._add_prepared(token, (opcode, offset, span, buffer), None)
-        future = self._futures[token] = _Future(loop=self._loop)
-        if not self._turning:
-            self._turn_soon()
-        return future
+        return self._add((opcode, offset, *pin(buffer, opcode == _READ)), timeout)
 
     def _add(self, operation: Operation, timeout: float | None) -> asyncio.Future[int]:
         try:
@@ -207,27 +194,35 @@ class LoopQueue:
         pop = self._futures.pop
         kept = self._kept
         tokens, results = rows["token"].tolist(), rows["result"].tolist()
-        for index, token in enumerate(tokens):
+        for token, result in zip(tokens, results, strict=True):
             future = pop(token)
             if kept:
                 kept.pop(token, None)
             if future.done():
                 continue
-            if results[index] >= 0:
-                future.set_result(results[index])
+            if result >= 0:
+                future.set_result(result)
             else:
-                future.set_exception(operation_error(int(rows["opcode"][index]), results[index]))
+                opcode = int(rows["opcode"][tokens.index(token)])
+                future.set_exception(operation_error(opcode, result))
 
     def _take_grouped(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Takes in what belongs to batches; returns the rest."""
         keys = rows["user_data"] >> np.uint64(32)
+        first = int(keys[0])
+        if first and (keys == first).all():  # as a rule one batch has them all
+            self._record(first, rows)
+            return rows[:0]
         for key in np.unique(keys[keys != 0]).tolist():
-            group = self._groups[key]
-            if group.record(rows[keys == key]):
-                group.finish()
-                self._drop_group(key)
+            self._record(key, rows[keys == key])
         rest: NDArray[np.void] = rows[keys == 0]
         return rest
+
+    def _record(self, key: int, rows: NDArray[np.void]) -> None:
+        group = self._groups[key]
+        if group.record(rows):
+            group.finish()
+            self._drop_group(key)
 
     def _drop_group(self, key: int) -> None:
         del self._groups[key], self._kept[-key]

@@ -12,7 +12,7 @@ DEFAULT_TIMEOUT = 30.0
 #: A wait comes back to Python this often to look after signals, in nanoseconds.
 SLICE_NS = 50_000_000
 #: How long a call that is given up waits for what is in flight: Ctrl-C shall be quick.
-GIVE_UP_NS = 30_000_000
+GIVE_UP_NS = 20_000_000
 #: How long a device that nobody closed waits for what is in flight, in nanoseconds.
 DRAIN_NS = 1_000_000_000
 
