@@ -76,7 +76,7 @@ static int fill(struct rw_queue *queue, struct rw_batch *batch)
 	while (batch->next < batch->count && batch->next - batch->done < batch->depth &&
 	       queue->free_slot_count) {
 		struct rw_op op = op_of(batch, batch->next);
-		int64_t token = rw_queue_place(queue, &op);
+		int64_t token = rw_queue_add(queue, &op); /* checks: offsets may have changed */
 
 		if (token < 0)
 			return (int)token;

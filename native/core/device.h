@@ -8,6 +8,8 @@
 #include "core/path.h"
 
 #define RW_MAX_DEPTH 4096u
+/* What is copied by the CPU is copied in parts of this, so that signals are seen in between. */
+#define RW_SYNC_PART (4u << 20)
 
 struct rw_region;
 

@@ -84,6 +84,8 @@ static void add_reason(struct reasons *reasons, const char *what, const char *wh
 {
 	size_t used = strlen(reasons->text);
 
+	if (strstr(reasons->text, why))
+		return; /* every path says the same of this target */
 	snprintf(reasons->text + used, sizeof(reasons->text) - used, "%s%s: %s", used ? "; " : "",
 		 what, why);
 }

@@ -220,7 +220,7 @@ static int collect_round(struct rw_queue *queue, struct rw_completion *out, uint
 	n = await_events(queue, min, max, deadline_ns);
 	if (n < 0)
 		return n;
-	count = settle_all(queue, n, out);
+	count = n ? settle_all(queue, n, out) : 0;
 	/* All came back with EAGAIN, or the path takes nothing: give the device a moment. */
 	if (min && is_stuck(queue, (uint32_t)n, retries))
 		rw_back_off(queue->ready[queue->ready_count - 1]->retried, deadline_ns);

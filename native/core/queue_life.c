@@ -206,6 +206,9 @@ int rw_queue_shut_down(struct rw_queue *queue, int64_t deadline_ns)
 	atomic_store_explicit(&queue->busy, false, memory_order_release);
 	if (left < 0)
 		return rw_fail(-left, "a signal arrived while the queue was draining");
+	if (left && queue->owner != rw_thread_id())
+		return rw_fail(ETIME, "%d operations of another thread's queue were still in flight; close "
+				      "it in that thread. Their memory stays reserved", left);
 	if (left)
 		return rw_fail(ETIME, "%d operations were still in flight at the deadline; their memory "
 				      "stays reserved", left);
@@ -231,6 +234,11 @@ int rw_queue_create(struct rw_device *device, uint32_t depth, struct rw_queue **
 	error = rw_queue_make(device, depth, false, out);
 	rw_device_end(device);
 	return error;
+}
+
+int rw_queue_close(struct rw_queue *queue, int64_t timeout_ns)
+{
+	return rw_queue_shut_down(queue, rw_deadline_ns(timeout_ns));
 }
 
 int rw_queue_destroy(struct rw_queue *queue, int64_t timeout_ns)

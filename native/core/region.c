@@ -17,6 +17,7 @@
 #define HUGE_PAGE (2ull << 20)
 
 struct rw_region rw_regions[RW_MAX_REGIONS];
+_Atomic uint32_t rw_region_removals;
 
 static _Atomic uint32_t slots_used; /* slots [0, slots_used) have been in use */
 static uint32_t last_serial;
@@ -172,6 +173,7 @@ void rw_region_remove(uint32_t index)
 
 	rw_devices_unmap(index);
 	atomic_store(&region->length, 0);
+	atomic_fetch_add(&rw_region_removals, 1);
 	free(region->owner);
 	region->owner = NULL;
 	if (region->fd < 0)

@@ -38,6 +38,8 @@ struct rw_buffer {
 };
 
 extern struct rw_region rw_regions[RW_MAX_REGIONS];
+/* Counts the regions that are gone. */
+extern _Atomic uint32_t rw_region_removals;
 
 /* Under the caller's lock: a new mapping of at least `length` bytes; its index or -errno. */
 int rw_region_map_new(uint64_t length);

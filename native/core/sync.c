@@ -64,8 +64,10 @@ static struct rw_queue *own_queue(struct rw_device *device)
 static int replace_queue(struct rw_device *device, struct rw_queue *old, uint32_t depth)
 {
 	struct rw_queue *queue;
-	int error = rw_queue_make(device, depth, true, &queue);
+	int error = old ? rw_queue_check_idle(old) : 0;
 
+	if (!error)
+		error = rw_queue_make(device, depth, true, &queue);
 	if (error)
 		return error;
 	near.queue = queue;
@@ -96,37 +98,101 @@ int rw_device_thread_queue(struct rw_device *device, uint32_t depth, struct rw_q
 
 /* ---------------------------------------------------------------- transfer */
 
+/* A transfer without a queue that came back for its caller to look after signals. */
+static _Thread_local struct {
+	uint64_t serial;         /* of the device, 0: there is none */
+	struct rw_op op;
+	uint64_t moved;
+} halfway;
+
+static int64_t out_of_time(const struct rw_op *op, uint64_t moved)
+{
+	return rw_fail(ETIME, "%llu of %llu bytes were moved in time", (unsigned long long)moved,
+		       (unsigned long long)op->length);
+}
+
+/* One part, here and now: 1 when there is more to do, 0 at the end, or a negative errno. */
+static int transfer_part(struct rw_device *device, const struct rw_op *op, uint64_t *moved,
+			 uint8_t *tries, int64_t deadline)
+{
+	uint64_t rest = op->length - *moved;
+	struct rw_part part = {
+		.offset = op->offset + *moved,
+		.memory = op->memory + *moved,
+		.length = (uint32_t)(rest < device->info.max_transfer ? rest :
+				     device->info.max_transfer),
+		.region = -1,
+		.opcode = (uint8_t)op->opcode,
+		.retried = *tries,
+	};
+	int64_t result = device->path->transfer(device, &part);
+	int state = rw_part_advance(&device->info, &part, result);
+
+	if (state < 0)
+		return (int)rw_explain(op->opcode, state);
+	*moved += result > 0 ? (uint64_t)result : 0;
+	*tries = part.retried;
+	if (part.retried)
+		rw_back_off(part.retried, deadline);
+	/* Done with the part, and neither with the operation nor at the device's end. */
+	return state || (!part.length && *moved < op->length);
+}
+
+/*
+ * A signal handler may be doing this inside another device's transfer: then
+ * there is no second place to note how far it is, and it does not pause.
+ */
+static int64_t go_on_at_once(struct rw_device *device, struct rw_op op, uint64_t moved,
+			     int64_t timeout_ns)
+{
+	int64_t now = rw_now_ns(), deadline = rw_deadline_ns(timeout_ns);
+	int64_t pause = halfway.serial ? INT64_MAX : now + RW_SLICE_NS;
+	uint8_t tries = 0;
+
+	for (; now < pause; now = rw_now_ns()) {
+		int state;
+
+		if (now >= deadline)
+			return out_of_time(&op, moved);
+		state = transfer_part(device, &op, &moved, &tries, deadline);
+		if (state <= 0)
+			return state ? state : (int64_t)moved;
+	}
+	halfway.serial = device->serial;
+	halfway.op = op;
+	halfway.moved = moved;
+	return -EINTR;
+}
+
 /* Where the path can do it without a queue: part by part, here and now. */
 static int64_t transfer_at_once(struct rw_device *device, const struct rw_op *op, int64_t timeout_ns)
 {
-	struct rw_part part = { .opcode = (uint8_t)op->opcode, .region = -1 };
-	int64_t deadline = 0, result;
-	uint64_t moved = 0, rest;
+	struct rw_part part = {
+		.offset = op->offset,
+		.memory = op->memory,
+		.length = (uint32_t)op->length,
+		.region = -1,
+		.opcode = (uint8_t)op->opcode,
+	};
+	uint64_t moved = 0;
+	int64_t result;
 	int state;
 
-	for (;;) {
-		rest = op->length - moved;
-		part.offset = op->offset + moved;
-		part.memory = op->memory + moved;
-		part.length = (uint32_t)(rest < device->info.max_transfer ?
-					 rest : device->info.max_transfer);
+	if (halfway.serial == device->serial)
+		return rw_fail(EBUSY, "this thread is inside another call; a signal handler must not do "
+				      "I/O");
+	if (op->length <= device->info.max_transfer) {
 		result = device->path->transfer(device, &part);
-		if (result == (int64_t)rest)
-			return (int64_t)op->length;
-		if (!deadline)
-			deadline = rw_deadline_ns(timeout_ns);
+		if (result == (int64_t)op->length)
+			return result; /* as a rule: without a look at the clock */
 		state = rw_part_advance(&device->info, &part, result);
 		if (state < 0)
 			return rw_explain(op->opcode, state);
-		moved += result > 0 ? (uint64_t)result : 0;
-		if (!state && part.length)
-			return (int64_t)moved; /* the end of the device */
-		if (part.retried)
-			rw_back_off(part.retried, deadline);
-		if (rw_now_ns() >= deadline)
-			return rw_fail(ETIME, "%llu of %llu bytes were moved in time",
-				       (unsigned long long)moved, (unsigned long long)op->length);
+		moved = result > 0 ? (uint64_t)result : 0;
+		if (!state)
+			return (int64_t)moved;
 	}
+	return go_on_at_once(device, *op, moved, timeout_ns);
 }
 
 /* Waits for the one operation this thread's queue has; older ones were abandoned. */
@@ -186,13 +252,20 @@ int64_t rw_device_transfer(struct rw_device *device, uint32_t opcode, uint64_t o
 int64_t rw_device_resume(struct rw_device *device, int64_t timeout_ns)
 {
 	int64_t result = rw_device_begin(device);
+	bool at_once = halfway.serial == device->serial;
 	struct rw_queue *queue;
 
+	if (at_once)
+		halfway.serial = 0;
 	if (result)
 		return result;
 	queue = own_queue(device);
-	result = queue && rw_queue_check_idle(queue) ? wait_for_it(queue, timeout_ns) :
-		 rw_fail(EINVAL, "this thread has no transfer in flight");
+	if (at_once) {
+		result = go_on_at_once(device, halfway.op, halfway.moved, timeout_ns);
+	} else {
+		result = queue && rw_queue_check_idle(queue) ? wait_for_it(queue, timeout_ns) :
+			 rw_fail(EINVAL, "this thread has no transfer in flight");
+	}
 	rw_device_end(device);
 	return result;
 }
@@ -202,6 +275,8 @@ int rw_device_abandon(struct rw_device *device, int64_t timeout_ns)
 	int left = rw_device_begin(device);
 	struct rw_queue *queue;
 
+	if (halfway.serial == device->serial)
+		halfway.serial = 0;
 	if (left)
 		return left;
 	queue = own_queue(device);

@@ -268,12 +268,15 @@ struct rw_counters {
 /* The calling thread becomes the owner. -ERANGE when depth is out of range. */
 int rw_queue_create(struct rw_device *device, uint32_t depth, struct rw_queue **out);
 /*
- * Drains for up to timeout_ns, then destroys. -ETIME when operations were
- * still in flight: the queue is gone all the same, their memory stays held.
- * -EINTR after a signal and -EBUSY when the owner is inside a call: the queue
- * is still there, call again.
- * May be called from another thread while the owner is not inside a call.
+ * Drains for up to timeout_ns and gives everything back but the handle, whose
+ * calls answer -EBADF from then on. -ETIME when operations were still in
+ * flight: the queue is closed all the same, their memory stays held. -EINTR
+ * after a signal and -EBUSY when the owner is inside a call: it is not closed,
+ * call again. Another thread may close a queue, but with option defer only the
+ * owner can wait for what is in flight.
  */
+int rw_queue_close(struct rw_queue *queue, int64_t timeout_ns);
+/* Closes the queue unless it is closed, with the same answers, then frees the handle. */
 int rw_queue_destroy(struct rw_queue *queue, int64_t timeout_ns);
 /*
  * Fills a slot; nothing reaches the device before rw_queue_submit(). Returns

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -110,11 +111,13 @@ static int claim_block_device(int fd, const struct rw_target *target,
 			      const struct rw_open_request *request)
 {
 	int error = rw_block_in_use(fd, "/proc", "/sys");
+	char name[32];
 	int claim;
 
 	if (error)
 		return error;
-	claim = open(target->rest, O_RDONLY | O_EXCL | O_CLOEXEC | O_NOCTTY);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd); /* this device, whatever the name is now */
+	claim = open(name, O_RDONLY | O_EXCL | O_CLOEXEC | O_NOCTTY);
 	return claim < 0 ? refuse_open(errno, target, request) : claim;
 }
 
@@ -181,7 +184,8 @@ int rw_file_open(struct rw_device *device, const struct rw_target *target,
 	info->memory_alignment = file->facts.memory_alignment;
 	info->discard_alignment = file->facts.device_block > info->block_size ?
 				  file->facts.device_block : info->block_size;
-	info->max_transfer = file->facts.max_transfer;
+	info->max_transfer = file->facts.max_transfer < RW_SYNC_PART ?
+			     file->facts.max_transfer : RW_SYNC_PART;
 	info->max_depth = RW_MAX_DEPTH;
 	info->opcodes = 1u << RW_READ | 1u << RW_WRITE | 1u << RW_FLUSH | 1u << RW_WRITE_ZEROES |
 			(file->facts.discards ? 1u << RW_DISCARD : 0);

@@ -7,6 +7,8 @@
 #include "core/clock.h"
 #include "core/error.h"
 
+/* A reap of memory looks up after this many bytes, some milliseconds. */
+#define MUCH_ENOUGH (32u << 20)
 /* A reap of slow parts looks up after this long, for signals and other work. */
 #define LONG_ENOUGH_NS (10 * RW_NS_PER_MS)
 
@@ -61,12 +63,15 @@ int rw_inline_reap(struct rw_queue *queue, struct rw_event *out, uint32_t min, u
 		   int64_t deadline_ns)
 {
 	struct rw_inline_queue *self = (struct rw_inline_queue *)queue;
+	uint64_t bytes = 0;
 	uint32_t n = 0;
 
 	(void)min;
 	(void)deadline_ns;
-	while (n < max && self->count)
+	while (n < max && self->count && bytes < MUCH_ENOUGH) {
+		bytes += self->line[self->head]->length;
 		carry_out(self, &out[n++]);
+	}
 	return (int)n;
 }
 

@@ -86,6 +86,7 @@ static int uring_create(struct rw_queue *queue)
 	}
 	if (self->options & RW_URING_FIXED)
 		error = rw_uring_register(&self->ring, file->fd);
+	self->removals = atomic_load(&rw_region_removals);
 	if (error) {
 		rw_uring_ring_exit(&self->ring, self->options);
 		rw_inline_destroy(queue);
@@ -176,6 +177,8 @@ static int uring_submit(struct rw_queue *queue, struct rw_part *const *parts, ui
 	uint32_t done;
 	int error = 0;
 
+	if (self->options & RW_URING_FIXED)
+		rw_uring_tidy(self);
 	for (done = 0; done < n && !error; done++) {
 		if (is_special(self, parts[done])) {
 			rw_inline_submit(queue, &parts[done], 1, flags);

@@ -248,8 +248,8 @@ static int aio_event_fd(struct rw_queue *queue)
 
 	if (!self->in_kernel)
 		return 0;
-	return rw_fail(EBUSY, "operations that are in flight cannot signal an event fd any more; ask for "
-			      "it before the first submit, or reap them first");
+	return rw_fail(EBUSY, "operations in flight cannot signal an event fd any more; ask for it "
+			      "before the first submit, or reap them first");
 }
 
 const struct rw_path rw_libaio_path = {

@@ -11,7 +11,7 @@ static inline void rw_memory_info(struct rw_device *device, uint64_t size,
 	device->info.size = size;
 	device->info.block_size = request->direct ? 512 : 1;
 	device->info.memory_alignment = 1;
-	device->info.max_transfer = 1u << 30;
+	device->info.max_transfer = RW_SYNC_PART;
 	device->info.max_depth = RW_MAX_DEPTH;
 	device->info.opcodes = 1u << RW_READ | 1u << RW_WRITE | 1u << RW_FLUSH |
 			       1u << RW_DISCARD | 1u << RW_WRITE_ZEROES;

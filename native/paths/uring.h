@@ -26,6 +26,7 @@ struct rw_uring_queue {
 	int file;                        /* descriptor, or 0: the registered one */
 	uint32_t serials[RW_MAX_REGIONS]; /* of the region registered in each slot */
 	uint64_t refused;                /* regions the kernel would not register */
+	uint32_t removals;               /* rw_region_removals when the table was last tidied */
 };
 
 /* Can a ring with these options serve this file? 0, or why not. */
@@ -38,6 +39,8 @@ void rw_uring_ring_exit(struct io_uring *ring, uint32_t options);
 int rw_uring_register(struct io_uring *ring, int fd);
 /* Registers and forgets a region's worth of memory: is there enough that may be locked? */
 int rw_uring_try_memory(struct io_uring *ring);
+/* Lets go of regions that are gone: a registration keeps their pages. */
+void rw_uring_tidy(struct rw_uring_queue *queue);
 /* The slot `region` is registered in, -1 when the kernel refused it. */
 int rw_uring_fixed_slot(struct rw_uring_queue *queue, int region);
 

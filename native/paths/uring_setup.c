@@ -155,3 +155,22 @@ int rw_uring_fixed_slot(struct rw_uring_queue *queue, int region)
 	}
 	return queue->refused & bit ? -1 : region;
 }
+
+void rw_uring_tidy(struct rw_uring_queue *queue)
+{
+	uint32_t removals = atomic_load_explicit(&rw_region_removals, memory_order_acquire);
+	struct iovec nothing = { .iov_base = NULL };
+	__u64 tag = 0;
+
+	if (queue->removals == removals)
+		return;
+	queue->removals = removals;
+	for (unsigned int i = 0; i < RW_MAX_REGIONS; i++) {
+		if (!queue->serials[i] || (atomic_load(&rw_regions[i].length) &&
+					   atomic_load(&rw_regions[i].serial) == queue->serials[i]))
+			continue;
+		queue->serials[i] = 0;
+		queue->line.base.counters.syscalls++;
+		io_uring_register_buffers_update_tag(&queue->ring, i, &nothing, &tag, 1);
+	}
+}

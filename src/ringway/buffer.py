@@ -51,6 +51,9 @@ def pin(owner: Any, writable: bool = False) -> tuple[Any, Any]:
     For a `Buffer` the span is remembered, and operations keep the memory by themselves. That holds
     of memory the core knows: numpy makes copies of a `Buffer` in its type and elsewhere.
     """
+    known = type(owner) is Buffer and owner._span
+    if known and (owner.flags.writeable or not writable):
+        return known, None
     pointer = _pointer(owner, writable)
     span = ffi.new("struct rw_span *")
     span.memory = ffi.cast("uintptr_t", pointer)
@@ -58,7 +61,8 @@ def pin(owner: Any, writable: bool = False) -> tuple[Any, Any]:
     if type(owner) is not Buffer or not lib.rw_memory_known(span):
         return span, pointer
     if owner.flags.writeable:
-        owner._span = span
+        # The first one stays, whatever another thread does meanwhile: its address is out.
+        span = owner.__dict__.setdefault("_span", span)
         owner._span_at = int(ffi.cast("uintptr_t", span))
     return span, None
 
@@ -90,7 +94,7 @@ def alloc(length: int) -> Buffer:
 
     Raises `NoMemoryError`, and `ArgumentError` for a length that cannot be.
     """
-    if length <= 0:
+    if not 0 < length < 1 << 62:
         raise ArgumentError(EINVAL, f"a buffer of {length} bytes cannot be made")
     out = ffi.new("struct rw_buffer **")
     check(lib.rw_buffer_create(length, out))

@@ -15,7 +15,7 @@ from ringway._native import Calls, ffi, lib
 from ringway.batches import run_batch
 from ringway.buffer import Buffer, alloc, bare_span, pin, quarantine, register
 from ringway.done import Done
-from ringway.errors import ArgumentError, RangeError, RingwayError, check
+from ringway.errors import ArgumentError, RangeError, check
 from ringway.paths import options_in
 from ringway.timeouts import DRAIN_NS, GIVE_UP_NS, Deadline, nanoseconds
 
@@ -113,13 +113,13 @@ class Device(Calls):
         timeout_ns = self._timeout_ns if timeout is None else nanoseconds(timeout)
         try:
             code: int = lib.rw_device_transfer(self._handle, opcode, offset, span, timeout_ns)
-            if code == -EINTR:
-                code = self._resume(timeout_ns, keep)
-        except OverflowError:
-            raise RangeError(ERANGE, f"offset {offset} is out of range") from None
+        except (OverflowError, TypeError):
+            raise _wrong_offset(offset) from None  # nothing was started
         except BaseException:
             self._abandon(keep)
             raise
+        if code == -EINTR:
+            code = self._go_on(timeout_ns, keep)
         if code == -ETIME:
             quarantine(keep)
         return check(code)
@@ -164,12 +164,13 @@ class Device(Calls):
 
     def _finish(self, code: int) -> int:
         """An inherited call that has not simply succeeded: goes on after signals, raises errors."""
+        return check(self._go_on(self._timeout_ns) if code == -EINTR else code)
+
+    def _go_on(self, timeout_ns: int, memory: object = None) -> int:
         try:
-            return check(self._resume(self._timeout_ns) if code == -EINTR else code)
-        except RingwayError:
-            raise
+            return self._resume(timeout_ns, memory)
         except BaseException:
-            self._abandon()
+            self._abandon(memory)
             raise
 
     def _resume(self, timeout_ns: int, memory: object = None) -> int:
@@ -270,15 +271,18 @@ def _copied(data: Any, length: int) -> Buffer:
     return buffer
 
 
-def _dispose(
-    handle: Any,
-    close: Any = lib.rw_device_close,
-    free: Any = lib.rw_device_destroy,
-    drain_ns: int = DRAIN_NS,
-) -> None:
-    """A device nobody refers to any more; the defaults outlive the module's globals."""
+def _wrong_offset(offset: object) -> Exception:
+    if isinstance(offset, int):
+        return RangeError(ERANGE, f"offset {offset} is out of range")
+    return TypeError(f"an offset is an int, not {type(offset).__name__}")
+
+
+def _dispose(handle: Any, close: Any = lib.rw_device_close, drain_ns: int = DRAIN_NS) -> None:
+    """A device nobody refers to any more: closed now, freed with the object itself.
+
+    The defaults outlive the module's globals.
+    """
     close(handle, drain_ns)
-    free(handle)
 
 
 def _drain_at_exit() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from errno import EBADF, EBUSY, ERANGE, ETIME
+from errno import EBADF, EBUSY, EINVAL, ERANGE, ETIME
 from itertools import chain
 from typing import Any
 
@@ -21,6 +21,7 @@ from ringway.completions import block_ops
 from ringway.device import Device
 from ringway.done import Done
 from ringway.errors import (
+    ArgumentError,
     ClosedError,
     DeadlineError,
     RangeError,
@@ -109,7 +110,7 @@ class LoopQueue:
     def _start(
         self, opcode: int, offset: int, buffer: Any, timeout: float | None
     ) -> asyncio.Future[int]:
-        return self._add((opcode, offset, *pin(buffer, opcode == _READ)), timeout)
+        return self._add((opcode, offset, *_held(buffer, opcode == _READ)), timeout)
 
     def _add(self, operation: Operation, timeout: float | None) -> asyncio.Future[int]:
         try:
@@ -145,6 +146,7 @@ class LoopQueue:
         future: asyncio.Future[Done] = self._loop.create_future()
         key = self._last_group = self._last_group + 1
         group = _Group(block_ops(opcode, offsets, span, bs), keep, key, future)
+        self._check_offsets(offsets, bs)
         if len(offsets):
             self._groups[key] = self._kept[-key] = group
             self._limit(future, timeout)
@@ -152,6 +154,20 @@ class LoopQueue:
         else:
             group.finish()
         return future
+
+    def _check_offsets(self, offsets: NDArray[np.int64], bs: int) -> None:
+        """Raises for the first block that cannot be, before anything is started."""
+        block = self.device.block_size
+        end = -(-self.device.size // block) * block
+        beyond = (offsets < 0) | (offsets > end - bs)
+        _refuse_first(offsets, beyond, RangeError, ERANGE, f"beyond the end of {end} bytes")
+        _refuse_first(
+            offsets,
+            offsets % block != 0,
+            ArgumentError,
+            EINVAL,
+            f"misaligned: it must be a multiple of {block} bytes",
+        )
 
     def _refusal(self, offset: object) -> Exception:
         if self._handle is None:
@@ -176,7 +192,7 @@ class LoopQueue:
             self._feed()
         n = _reap(self._handle, self._out, 0, self._depth, 0)
         if n < 0:
-            self._fail_all(last_error(n))
+            self._lose(n)
         elif n:
             self._take(self._rows[:n])
         if self._more_at_once(n):
@@ -225,7 +241,8 @@ class LoopQueue:
             self._drop_group(key)
 
     def _drop_group(self, key: int) -> None:
-        del self._groups[key], self._kept[-key]
+        del self._groups[key]
+        self._kept.pop(-key, None)
 
     def _feed(self) -> None:
         """Fills the queue from single operations that wait, then from batches."""
@@ -245,6 +262,11 @@ class LoopQueue:
             self._feed_group(key, group)
 
     def _feed_group(self, key: int, group: _Group) -> None:
+        if group.future.done():  # cancelled or too late: what has not begun never will
+            group.ops = group.ops[: group.next]
+            if group.done == group.next:
+                self._drop_group(key)
+            return
         room = self._depth - lib.rw_queue_in_flight(self._handle)
         ops = group.ops[group.next : group.next + room]
         if not len(ops):
@@ -276,6 +298,14 @@ class LoopQueue:
         for future in self._waiting():
             if not future.done():
                 future.set_exception(error)
+
+    def _lose(self, code: int) -> None:
+        """The queue cannot be used any more: closed under us, or its ring is broken."""
+        self._fail_all(last_error(code))
+        if code == -EBADF:
+            self._futures.clear()
+            self._groups.clear()
+            self._backlog.clear()
 
     def _limit(self, future: asyncio.Future[Any], timeout: float | None) -> None:
         if timeout is not None:
@@ -314,6 +344,22 @@ def _held(buffer: Any, writable: bool) -> tuple[Any, Any]:
     """Its span, and what keeps the memory also while the operation waits for its turn."""
     span, keep = pin(buffer, writable)
     return span, buffer if keep is None else keep
+
+
+def _refuse_first(
+    offsets: NDArray[np.int64],
+    wrong: NDArray[np.bool_],
+    kind: type[RingwayError],
+    code: int,
+    what: str,
+) -> None:
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        raise kind(
+            code,
+            f"offset {offsets[index]} is {what} "
+            f"(operation {index} of {len(offsets)}; none was started)",
+        )
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

@@ -42,7 +42,9 @@ def open(
     Raises a `RingwayError` that says what is wrong and what to do.
     """
     name, bits = _path_words(path)
-    text = os.fspath(target)
+    text = os.fsdecode(target)
+    if "\0" in text:
+        raise ArgumentError(EINVAL, f"the target {text!r} holds a null byte; no file name does")
     if writable is None:
         writable = text.startswith(("null:", "mem:"))
     held = ffi.new("char[]", os.fsencode(text)), ffi.new("char[]", (name or "").encode())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ringway._native import ffi, lib
+from ringway._native import QueueHandle, ffi, lib
 from ringway.buffer import Buffer, as_offsets, bare_span, pin, quarantine
 from ringway.completions import (
     COMPLETION_DTYPE,
@@ -38,7 +38,7 @@ _WRITE: int = lib.RW_WRITE
 _prepare = lib.rw_queue_prepare
 
 
-class Queue:
+class Queue(QueueHandle):
     """A submission and completion ring; made by `Device.queue`, owned by the thread that made it.
 
     `read`, `write` and the others prepare an operation and return its token; `submit` hands over
@@ -51,6 +51,7 @@ class Queue:
         out = ffi.new("struct rw_queue **")
         check(lib.rw_queue_create(device._handle, _depth(depth), out))
         self._handle = out[0]
+        self._bind(int(ffi.cast("uintptr_t", self._handle)))
         self._device = device
         self._timeout_ns = device._timeout_ns
         self.depth = depth
@@ -146,12 +147,14 @@ class Queue:
 
         With nothing in flight it returns at once. `min` 0 only looks.
         """
-        kept = self._take_others(self.depth if max is None else max)
-        wanted = (self.depth if max is None else max) - len(kept)
-        rows = [kept] if len(kept) else []
-        if wanted > 0:
-            rows.append(self._collect(min - len(kept), wanted, timeout))
-        return Completions(rows[0] if len(rows) == 1 else np.concatenate(rows or [kept]))
+        if min < 0 or (max is not None and max < 0):
+            raise ArgumentError(EINVAL, f"min {min} and max {max} are counts")
+        most = self.depth if max is None or max > self.depth else max
+        kept = self._take_others(most)
+        if len(kept) == most:
+            return Completions(kept)
+        rows = self._collect(min - len(kept), most - len(kept), timeout)
+        return Completions(np.concatenate((kept, rows)) if len(kept) else rows)
 
     def _take_others(self, most: int) -> NDArray[np.void]:
         tokens = list(self._others)[:most] if self._others else []
@@ -161,21 +164,38 @@ class Queue:
         """Rows of new completions; in slices, so that signals are seen in between."""
         deadline = Deadline(self._timeout_ns if timeout is None else nanoseconds(timeout))
         batches: list[NDArray[np.void]] = []
-        got = 0
-        while True:
-            slice_ns = deadline.slice()
-            n = lib.rw_queue_reap(self._use(), self._out, max(0, least - got), most - got, slice_ns)
-            if n < 0 and n != -EINTR:
-                raise last_error(n)
-            if n > 0:
-                batches.append(self._rows[:n].copy())
-                got += n
-                for token in batches[-1]["token"].tolist():
-                    del self._memory[token]
-            if got >= least or got >= most or not slice_ns or not self._memory:
-                return (
-                    batches[0] if len(batches) == 1 else np.concatenate(batches or [self._rows[:0]])
-                )
+        try:
+            while self._collect_slice(batches, least, most, deadline.slice()):
+                pass
+        except BaseException:
+            self._keep(batches)
+            raise
+        return batches[0] if len(batches) == 1 else np.concatenate(batches or [self._rows[:0]])
+
+    def _collect_slice(
+        self, batches: list[NDArray[np.void]], least: int, most: int, slice_ns: int
+    ) -> bool:
+        """Adds what one call of the core gives; whether another call is needed."""
+        got = sum(map(len, batches))
+        least = min(least, self.depth)
+        n = lib.rw_queue_reap(self._use(), self._out, max(0, least - got), most - got, slice_ns)
+        if n < 0 and n != -EINTR:
+            raise last_error(n)
+        if n > 0:
+            batches.append(self._rows[:n].copy())
+            for token in batches[-1]["token"].tolist():
+                self._memory.pop(token, None)
+            self._rows["token"][:n] = 0  # what is not 0 has not been taken: see _keep
+            got += n
+        return bool(got < min(least, most) and slice_ns and self._memory)
+
+    def _keep(self, batches: list[NDArray[np.void]]) -> None:
+        """A signal handler raised in the middle: no completion may get lost."""
+        for rows in (*batches, self._rows[self._rows["token"] != 0]):
+            for row in rows.tolist():
+                self._others[row[0]] = completion_of(row)
+                self._memory.pop(row[0], None)
+        self._rows["token"] = 0
 
     def wait(self, token: int, timeout: float | None = None) -> Completion:
         """The completion of that operation; others are kept for later calls."""
@@ -245,7 +265,7 @@ class Queue:
         deadline = Deadline(nanoseconds(timeout))
         code = -EINTR
         while code == -EINTR:
-            code = lib.rw_queue_destroy(self._handle, deadline.left())
+            code = lib.rw_queue_close(self._handle, deadline.left())
         if code == -ETIME:
             quarantine(dict(self._memory))
         if code in (0, -ETIME):
@@ -287,10 +307,13 @@ def _dispose(
     handle: Any,
     memory: dict[int, Any],
     device: object,
-    destroy: Any = lib.rw_queue_destroy,
+    close: Any = lib.rw_queue_close,
     keep: Any = quarantine,
     drain_ns: int = DRAIN_NS,
 ) -> None:
-    """A queue nobody refers to any more; `device` is here to outlive it."""
-    if destroy(handle, drain_ns) < 0 and memory:
+    """A queue nobody refers to any more: closed now, freed with the object itself.
+
+    `device` is here to outlive it.
+    """
+    if close(handle, drain_ns) < 0 and memory:
         keep(memory)

@@ -20,7 +20,7 @@ enum { FAKE_SCRIPT = 64, FAKE_LOG = 4096, FAKE_SIZE = 1 << 20, FAKE_MAX = 4096 }
 
 struct fake_device {
 	struct rw_device base;
-	unsigned char *data;             /* what it stores; the byte at i is fake_byte(i) at first */
+	unsigned char *data;             /* what it stores; at first fake_byte(i) at i */
 
 	/* What a test asks for. */
 	int64_t script[FAKE_SCRIPT];     /* of the parts, in the order they are accepted */

@@ -98,7 +98,7 @@ static void refusals(void)
 {
 	refused("", "mem", 0, EINVAL, "target is empty");
 	refused("mem:1MiB", "nope", 0, EINVAL, "there is no path \"nope\"");
-	refused("mem:1MiB", "posix", 0, EINVAL, "posix serves files and block devices, not mem:1MiB");
+	refused("mem:1MiB", "posix", 0, EINVAL, "posix serves files and block devices, not mem:");
 	refused(real_name, "mem", 0, EINVAL, "mem serves targets like mem:");
 	refused("mem:1MiB", "mem", 1, EINVAL, "mem has no option 0x1");
 	refused(real_name, "io_uring", 1u << 31, EINVAL, "io_uring has no option 0x80000000");

@@ -158,6 +158,24 @@ static void learns_how_long_to_spin(void)
 	end(fake, queue);
 }
 
+/* Nothing moves while others wait behind a full ring: that is no reason to hurry either. */
+static void backs_off_behind_a_full_ring(void)
+{
+	struct fake_device *fake = fake_open(&fake_path, NULL);
+	struct rw_queue *queue = fake_queue(fake, 4);
+	struct rw_completion done[4];
+
+	fake->ring = 1;
+	fake->otherwise = -EAGAIN;
+	for (int i = 0; i < 3; i++)
+		prepare_read(queue);
+	CHECK_EQ(rw_queue_reap(queue, done, 1, 4, 30 * RW_NS_PER_MS), 0);
+	CHECK(fake->logged >= 2 && fake->logged <= 40);
+	fake->otherwise = FAKE_ALL;
+	CHECK_EQ(rw_queue_reap(queue, done, 3, 4, RW_NS_PER_S), 3);
+	end(fake, queue);
+}
+
 /* ------------------------------------------------------------------ event fd */
 
 static bool readable(int fd)
@@ -225,6 +243,7 @@ int main(void)
 	signals_end_a_wait();
 	a_real_signal_ends_a_wait();
 	learns_how_long_to_spin();
+	backs_off_behind_a_full_ring();
 	the_event_fd();
 	the_event_fd_tells_what_is_left();
 	CHECK_EQ(rw_buffer_drop(buffer), 1);

@@ -212,7 +212,8 @@ static void mapped_once_and_unmapped(void)
 {
 	static char memory[1024] __attribute__((aligned(16)));
 	struct fake_device *one = fake_open(&fake_path, NULL), *two = fake_open(&fake_path, NULL);
-	struct fake_device *idle = fake_open(&fake_path, NULL), *bare = fake_open(&fake_bare_path, NULL);
+	struct fake_device *idle = fake_open(&fake_path, NULL);
+	struct fake_device *bare = fake_open(&fake_bare_path, NULL);
 	struct rw_buffer *mine = registered(memory, 1024);
 	uint32_t region = mine->region;
 
@@ -236,7 +237,7 @@ static void mapped_once_and_unmapped(void)
 	CHECK_EQ(mine->region, region);
 	CHECK_EQ(read_into(one, memory), 512);
 	CHECK_EQ(one->maps[region], 2);
-	/* A path that closes gives back by itself what it has mapped: nothing of it is known then. */
+	/* A path that closes gives back by itself what it has mapped. */
 	CHECK_EQ(rw_device_close(&one->base, RW_NS_PER_S), 0);
 	CHECK_EQ(one->base.mapped, 0);
 	rw_buffer_drop(mine);

@@ -153,6 +153,58 @@ static void slow_parts_at_once(void)
 	CHECK_EQ(fake_close(fake), 0);
 }
 
+static int64_t read_parts(struct fake_device *fake)
+{
+	return transfer(fake, RW_READ, 0, 5 * FAKE_MAX, 10 * RW_NS_PER_S);
+}
+
+/* Between parts the caller may look after its signals too, and do other things meanwhile. */
+static void slices_at_once(void)
+{
+	struct fake_device *fake = fake_open(&fake_sync_path, NULL);
+	struct fake_device *other = fake_open(&fake_sync_path, NULL);
+	int64_t result;
+
+	memset(memory, 0, 5 * FAKE_MAX);
+	fake->delay_ns = 3 * RW_SLICE_NS / 5;
+	result = read_parts(fake);
+	CHECK_EQ(result, -EINTR);
+	CHECK(fake->logged >= 1 && fake->logged < 5);
+	CHECK_EQ(read_block(fake, RW_NS_PER_S), -EBUSY);
+	CHECK_EQ(read_block(other, RW_NS_PER_S), 512);
+	CHECK_EQ(read_parts(other), 5 * FAKE_MAX);
+	memset(memory + 4 * FAKE_MAX, 0, FAKE_MAX);
+	while (result == -EINTR)
+		result = rw_device_resume(&fake->base, 10 * RW_NS_PER_S);
+	CHECK_EQ(result, 5 * FAKE_MAX);
+	CHECK_EQ(fake->logged, 5);
+	CHECK(fake_bytes_are(memory, 0, 5 * FAKE_MAX));
+	CHECK_EQ(rw_device_resume(&fake->base, RW_NS_PER_S), -EINVAL);
+	CHECK_EQ(fake_close(fake), 0);
+	CHECK_EQ(fake_close(other), 0);
+}
+
+/* Given up, or the device closed meanwhile: that must not stand in the way of later ones. */
+static void given_up_at_once(void)
+{
+	struct fake_device *fake = fake_open(&fake_sync_path, NULL);
+	struct fake_device *other = fake_open(&fake_sync_path, NULL);
+
+	fake->delay_ns = other->delay_ns = 3 * RW_SLICE_NS / 5;
+	CHECK_EQ(read_parts(fake), -EINTR);
+	CHECK_EQ(rw_device_abandon(&fake->base, 0), 0);
+	CHECK_EQ(rw_device_resume(&fake->base, RW_NS_PER_S), -EINVAL);
+	CHECK_EQ(read_block(fake, RW_NS_PER_S), 512);
+	CHECK_EQ(read_parts(fake), -EINTR);
+	CHECK_EQ(rw_device_close(&fake->base, RW_NS_PER_S), 0);
+	CHECK_EQ(rw_device_resume(&fake->base, RW_NS_PER_S), -EBADF);
+	rw_device_destroy(&fake->base);
+	/* Others come back in slices still. */
+	CHECK_EQ(read_parts(other), -EINTR);
+	CHECK_EQ(rw_device_abandon(&other->base, 0), 0);
+	CHECK_EQ(fake_close(other), 0);
+}
+
 /* -------------------------------------------------------------------- queued */
 
 static void one_queue_serves_a_thread(void)
@@ -303,6 +355,8 @@ int main(void)
 		never_ready(paths[i]);
 	}
 	slow_parts_at_once();
+	slices_at_once();
+	given_up_at_once();
 	one_queue_serves_a_thread();
 	slices();
 	a_signal();

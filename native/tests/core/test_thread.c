@@ -46,7 +46,7 @@ static void ids_are_unique(void)
 	uint64_t ids[20] = { rw_thread_id() };
 
 	for (int i = 1; i < 20; i++) {
-		in_thread(note_id, &ids[i]); /* the kernel may give the number of the last one again */
+		in_thread(note_id, &ids[i]); /* the kernel may give the last one's number again */
 		CHECK(ids[i] != 0);
 		for (int j = 0; j < i; j++)
 			CHECK(ids[i] != ids[j]);
@@ -161,10 +161,10 @@ static void *reap_until_closed(void *argument)
 	struct rw_queue *queue = fake_queue(shared->fake, 4);
 	struct rw_span span = span_of(foreign, 512);
 	struct rw_completion done;
-	int n;
+	int n = 1;
 
 	do {
-		if (!rw_queue_in_flight(queue))
+		if (n)
 			rw_queue_prepare(queue, RW_READ, 0, &span, 0);
 		n = rw_queue_reap(queue, &done, 1, 1, 10 * RW_NS_PER_MS);
 	} while (n >= 0);
@@ -359,7 +359,8 @@ static void closing_among_them(void)
 		pthread_t threads[THREADS];
 
 		for (int i = 0; i < THREADS; i++)
-			pthread_create(&threads[i], NULL, i & 1 ? read_once : work_until_closed, fake);
+			pthread_create(&threads[i], NULL, i & 1 ? read_once : work_until_closed,
+				       fake);
 		pthread_join(threads[1], NULL);
 		pthread_join(threads[3], NULL);
 		CHECK_EQ(rw_device_close(&fake->base, 10 * RW_NS_PER_S), 0);

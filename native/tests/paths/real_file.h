@@ -104,8 +104,8 @@ static inline int64_t real_prepare(struct rw_queue *queue, uint32_t opcode, uint
 }
 
 /* One operation by itself; its result. */
-static inline int64_t real_do(struct rw_queue *queue, uint32_t opcode, uint64_t offset, void *memory,
-			      uint64_t length)
+static inline int64_t real_do(struct rw_queue *queue, uint32_t opcode, uint64_t offset,
+			      void *memory, uint64_t length)
 {
 	struct rw_completion done = { .result = -ETIME };
 	int64_t token = real_prepare(queue, opcode, offset, memory, length);
@@ -129,7 +129,8 @@ static inline void real_read_all(struct rw_device *device, char *memory, uint64_
 	for (uint64_t i = 0; i < count; i++)
 		offsets[i] = (int64_t)(i * 1031 % REAL_BLOCKS * REAL_BLOCK);
 	memset(memory, 0, count * REAL_BLOCK);
-	error = rw_batch_begin(device, &batch, RW_READ, offsets, count, REAL_BLOCK, &span, depth, out);
+	error = rw_batch_begin(device, &batch, RW_READ, offsets, count, REAL_BLOCK, &span, depth,
+			       out);
 	while (error == -EAGAIN || error == -EINTR)
 		error = rw_batch_run(device, &batch, RW_SLICE_NS);
 	CHECK_EQ(error, 0);
@@ -150,10 +151,10 @@ static inline void real_write_all(struct rw_queue *queue, char *memory, uint64_t
 
 	real_fill(memory, 0, REAL_SIZE, generation);
 	while (complete < REAL_BLOCKS) {
-		uint64_t offset = (next - 1) * REAL_BLOCK;
+		uint64_t at = (next - 1) * REAL_BLOCK;
 		int n;
 
-		if (next && real_prepare(queue, RW_WRITE, offset, memory + offset, REAL_BLOCK) > 0) {
+		if (next && real_prepare(queue, RW_WRITE, at, memory + at, REAL_BLOCK) > 0) {
 			next--;
 			continue;
 		}

@@ -179,7 +179,8 @@ static void signals(void)
 		int n = 0, wrong = 0;
 
 		for (uint64_t i = 0; i < 16; i++)
-			CHECK(real_prepare(queue, RW_READ, i << 20, memory + (i << 20), 1 << 20) > 0);
+			CHECK(real_prepare(queue, RW_READ, i << 20, memory + (i << 20),
+					   1 << 20) > 0);
 		while (n < 16 && !wrong) {
 			int got = rw_queue_reap(queue, done + n, 16 - (uint32_t)n, 16, RW_NS_PER_S);
 

@@ -203,6 +203,41 @@ static void a_file_cut_short(void)
 	real_close(device);
 }
 
+/* The ring out of order for a while: nothing is lost, and nothing is handed over twice. */
+static void a_submit_that_fails(void)
+{
+	struct rw_device *device = real_open("io_uring", 0, false);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), ring, saved;
+	struct rw_completion done[128];
+	uint8_t seen[100] = { 0 };
+	struct rw_queue *queue;
+
+	if (!device)
+		return;
+	queue = real_queue(device, 128);
+	ring = ((struct rw_uring_queue *)queue)->ring.ring_fd;
+	saved = dup(ring);
+	for (uint64_t i = 0; i < 100; i++)
+		CHECK(real_prepare(queue, RW_READ, i * 4096, memory + i * 4096, 4096) > 0);
+	dup2(null, ring);
+	for (int i = 0; i < 3; i++) {
+		rw_queue_submit(queue);
+		CHECK_EQ(((struct rw_uring_queue *)queue)->in_kernel + queue->ready_count, 100);
+	}
+	CHECK(rw_queue_reap(queue, done, 0, 128, 0) < 0);
+	dup2(saved, ring);
+	CHECK_EQ(rw_queue_reap(queue, done, 100, 128, 10 * RW_NS_PER_S), 100);
+	for (int i = 0; i < 100; i++) {
+		CHECK_EQ(done[i].result, 4096);
+		CHECK_EQ(seen[done[i].user_data / 4096]++, 0);
+	}
+	CHECK(real_bytes_are(memory, 0, 100 * 4096, 0));
+	CHECK_EQ(rw_queue_destroy(queue, RW_NS_PER_S), 0);
+	close(null);
+	close(saved);
+	real_close(device);
+}
+
 /* --------------------------------------------------------------------- forks */
 
 /* The child finds the ring closed to it, and the parent's goes on undisturbed. */
@@ -257,6 +292,7 @@ int main(void)
 	new_regions_are_registered();
 	a_slot_with_a_second_life();
 	a_refused_region();
+	a_submit_that_fails();
 	a_forked_child();
 	for (uint32_t i = 0; i < 2 * sets; i++) {
 		device = real_open("io_uring", option_sets[i / 2], i & 1);

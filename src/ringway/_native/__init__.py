@@ -32,6 +32,6 @@ def _load_from_same_file(name: str, path: str) -> None:
 
 _load_from_same_file("ringway._native._calls", _lib.__file__)
 
-from ringway._native._calls import Calls, set_buffer_type  # noqa: E402 - it exists only now
+from ringway._native._calls import Calls, QueueHandle, set_buffer_type  # noqa: E402 - it exists only now
 
-__all__ = ["Calls", "ffi", "lib", "set_buffer_type"]
+__all__ = ["Calls", "QueueHandle", "ffi", "lib", "set_buffer_type"]

@@ -9,4 +9,7 @@ class Calls:
     def write(self, offset: int, data: Any, timeout: float | None = None) -> int:
         """Writes all of `data` at `offset`; returns the bytes written."""
 
+class QueueHandle:
+    def _bind(self, queue: int) -> None: ...
+
 def set_buffer_type(type: type) -> None: ...

@@ -9,6 +9,7 @@
  * Limited API of Python 3.10, like the rest of the extension.
  */
 #include <Python.h>
+#include <stdbool.h>
 
 #include <errno.h>
 
@@ -23,20 +24,22 @@ struct calls {
 static PyObject *span_name;       /* "_span_at" */
 static PyObject *buffer_type;
 
-/* The span of a Buffer that has been used before, NULL without an exception for anything else. */
-static const struct rw_span *known_span(PyObject *buffer)
+/* The span of a Buffer that has been used before; false, maybe with an exception, otherwise. */
+static bool known_span(PyObject *buffer, struct rw_span *out)
 {
 	PyObject *address;
-	void *span;
+	const struct rw_span *span;
 
 	if ((PyObject *)Py_TYPE(buffer) != buffer_type)
-		return NULL;
+		return false;
 	address = PyObject_GetAttr(buffer, span_name);
 	if (!address)
-		return NULL;
+		return false;
 	span = PyLong_AsVoidPtr(address);
 	Py_DECREF(address);
-	return span;
+	if (span)
+		*out = *span; /* the record itself is only there as long as the GIL is held */
+	return span != NULL;
 }
 
 static PyObject *complete_call(PyObject *self, const char *name, PyObject *const *args,
@@ -82,17 +85,17 @@ static PyObject *call(PyObject *self, uint32_t opcode, const char *name, PyObjec
 		      Py_ssize_t n, PyObject *names)
 {
 	const struct calls *calls = (const struct calls *)self;
-	const struct rw_span *span = n == 2 && !names ? known_span(args[1]) : NULL;
 	unsigned long long offset;
+	struct rw_span span;
 	int64_t moved;
 
-	if (!span)
+	if (n != 2 || names || !known_span(args[1], &span))
 		return complete_call(self, name, args, n, names);
 	offset = PyLong_AsUnsignedLongLong(args[0]);
 	if (offset == (unsigned long long)-1 && PyErr_Occurred())
 		return complete_call(self, name, args, n, names);
 	Py_BEGIN_ALLOW_THREADS
-	moved = rw_device_transfer(calls->device, opcode, offset, span, calls->timeout_ns);
+	moved = rw_device_transfer(calls->device, opcode, offset, &span, calls->timeout_ns);
 	Py_END_ALLOW_THREADS
 	if (moved >= 0)
 		return PyLong_FromLongLong(moved);
@@ -120,6 +123,71 @@ static PyObject *bind(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+/* Both types: what is given to tp_free and decref'd last is a heap type's instance. */
+static void free_instance(PyObject *self)
+{
+	PyTypeObject *type = Py_TYPE(self);
+	freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+	release(self);
+	Py_DECREF(type);
+}
+
+/* The handle goes with the object, not before: in a cycle others may still use it. */
+static void calls_dealloc(PyObject *self)
+{
+	struct calls *calls = (struct calls *)self;
+
+	if (calls->device)
+		rw_device_destroy(calls->device);
+	free_instance(self);
+}
+
+/* ------------------------------------------------------------ queue handles */
+
+struct queue_handle {
+	PyObject_HEAD
+	struct rw_queue *queue;
+};
+
+static PyObject *bind_queue(PyObject *self, PyObject *address)
+{
+	((struct queue_handle *)self)->queue = PyLong_AsVoidPtr(address);
+	if (PyErr_Occurred())
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static void queue_dealloc(PyObject *self)
+{
+	struct rw_queue *queue = ((struct queue_handle *)self)->queue;
+
+	if (queue)
+		rw_queue_destroy(queue, 0);
+	free_instance(self);
+}
+
+static PyMethodDef queue_methods[] = {
+	{ "_bind", bind_queue, METH_O, "Queue address; once." },
+	{ NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot queue_slots[] = {
+	{ Py_tp_methods, queue_methods },
+	{ Py_tp_dealloc, queue_dealloc },
+	{ Py_tp_doc, "Frees a queue with its last reference; the queue is closed before." },
+	{ 0, NULL },
+};
+
+static PyType_Spec queue_spec = {
+	.name = "ringway._native._calls.QueueHandle",
+	.basicsize = sizeof(struct queue_handle),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+	.slots = queue_slots,
+};
+
+/* -------------------------------------------------------------- the module */
+
 static PyMethodDef methods[] = {
 	{ "readinto", (PyCFunction)(void (*)(void))readinto, METH_FASTCALL | METH_KEYWORDS,
 	  "readinto($self, offset, buffer, timeout=None)\n--\n\n"
@@ -137,7 +205,8 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
 	{ Py_tp_methods, methods },
-	{ Py_tp_doc, "Sync calls of a device." },
+	{ Py_tp_dealloc, calls_dealloc },
+	{ Py_tp_doc, "Sync calls of a device; frees it with its last reference." },
 	{ 0, NULL },
 };
 
@@ -172,7 +241,8 @@ PyMODINIT_FUNC PyInit__calls(void)
 	PyObject *module = PyModule_Create(&definition);
 
 	span_name = PyUnicode_InternFromString("_span_at");
-	if (!module || !span_name || PyModule_AddObject(module, "Calls", PyType_FromSpec(&spec)))
+	if (!module || !span_name || PyModule_AddObject(module, "Calls", PyType_FromSpec(&spec)) ||
+	    PyModule_AddObject(module, "QueueHandle", PyType_FromSpec(&queue_spec)))
 		return NULL;
 	return module;
 }

@@ -155,6 +155,7 @@ struct rw_counters {
 };
 
 int rw_queue_create(struct rw_device *device, uint32_t depth, struct rw_queue **out);
+int rw_queue_close(struct rw_queue *queue, int64_t timeout_ns);
 int rw_queue_destroy(struct rw_queue *queue, int64_t timeout_ns);
 int64_t rw_queue_prepare(struct rw_queue *queue, uint32_t opcode, uint64_t offset,
 			 const struct rw_span *span, uint64_t user_data);
