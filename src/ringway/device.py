@@ -17,7 +17,7 @@ from ringway.buffer import Buffer, alloc, bare_span, pin, quarantine, register
 from ringway.done import Done
 from ringway.errors import ArgumentError, RangeError, check
 from ringway.paths import options_in
-from ringway.timeouts import DRAIN_NS, GIVE_UP_NS, Deadline, nanoseconds
+from ringway.timeouts import DRAIN_NS, GIVE_UP_NS, Deadline, close_within, nanoseconds
 
 if TYPE_CHECKING:
     from ringway.queue import Queue
@@ -242,10 +242,7 @@ class Device(Calls):
         """
         if self._closed:
             return
-        deadline = Deadline(nanoseconds(timeout))
-        code = -EINTR
-        while code == -EINTR:
-            code = lib.rw_device_close(self._handle, deadline.left())
+        code = close_within(lib.rw_device_close, self._handle, nanoseconds(timeout))
         if code != -EBUSY:
             self._closed = True
             _open_devices.discard(self)
@@ -277,18 +274,15 @@ def _wrong_offset(offset: object) -> Exception:
     return TypeError(f"an offset is an int, not {type(offset).__name__}")
 
 
-def _dispose(handle: Any, close: Any = lib.rw_device_close, drain_ns: int = DRAIN_NS) -> None:
-    """A device nobody refers to any more: closed now, freed with the object itself.
-
-    The defaults outlive the module's globals.
-    """
-    close(handle, drain_ns)
+def _dispose(handle: Any) -> None:
+    """A device nobody refers to any more: closed now, freed with the object itself."""
+    close_within(lib.rw_device_close, handle, DRAIN_NS)
 
 
 def _drain_at_exit() -> None:
     """What is in flight when the interpreter ends gets a bounded time to land."""
     for device in list(_open_devices):
-        lib.rw_device_close(device._handle, DRAIN_NS)
+        close_within(lib.rw_device_close, device._handle, DRAIN_NS)
 
 
 atexit.register(_drain_at_exit)

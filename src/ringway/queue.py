@@ -28,7 +28,7 @@ from ringway.errors import (
     check,
     last_error,
 )
-from ringway.timeouts import DRAIN_NS, Deadline, nanoseconds
+from ringway.timeouts import DRAIN_NS, Deadline, close_within, nanoseconds
 
 if TYPE_CHECKING:
     from ringway.device import Device
@@ -262,10 +262,7 @@ class Queue(QueueHandle):
         """
         if self._closed:
             return
-        deadline = Deadline(nanoseconds(timeout))
-        code = -EINTR
-        while code == -EINTR:
-            code = lib.rw_queue_close(self._handle, deadline.left())
+        code = close_within(lib.rw_queue_close, self._handle, nanoseconds(timeout))
         if code == -ETIME:
             quarantine(dict(self._memory))
         if code in (0, -ETIME):
@@ -303,17 +300,10 @@ def _depth(depth: int) -> int:
     return depth
 
 
-def _dispose(
-    handle: Any,
-    memory: dict[int, Any],
-    device: object,
-    close: Any = lib.rw_queue_close,
-    keep: Any = quarantine,
-    drain_ns: int = DRAIN_NS,
-) -> None:
+def _dispose(handle: Any, memory: dict[int, Any], device: object) -> None:
     """A queue nobody refers to any more: closed now, freed with the object itself.
 
     `device` is here to outlive it.
     """
-    if close(handle, drain_ns) < 0 and memory:
-        keep(memory)
+    if close_within(lib.rw_queue_close, handle, DRAIN_NS) < 0 and memory:
+        quarantine(memory)

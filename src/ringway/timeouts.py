@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from errno import EINVAL
+from collections.abc import Callable
+from errno import EINTR, EINVAL
+from typing import Any
 
 from ringway.errors import ArgumentError
 
@@ -41,3 +43,12 @@ class Deadline:
     def slice(self) -> int:
         """Nanoseconds to wait before looking after signals again; 0 when the time is over."""
         return min(SLICE_NS, self.left())
+
+
+def close_within(close: Callable[[Any, int], int], handle: Any, timeout_ns: int) -> int:
+    """Closes by a call of the core that a signal may interrupt; its answer to the last try."""
+    deadline = Deadline(timeout_ns)
+    code = -EINTR
+    while code == -EINTR:
+        code = close(handle, deadline.left())
+    return code
