@@ -24,21 +24,33 @@ def handle():
 
 
 @contextmanager
-def signalled(after, number=signal.SIGUSR1):
-    """The main thread gets a signal some time from now; yields when, as a list."""
+def sender(after, number=signal.SIGUSR1):
+    """A thread that signals the main one some time after it is armed; yields that, and when."""
+    armed, ended = threading.Event(), threading.Event()
     sent = []
 
     def send():
-        sent.append(time.monotonic())
-        signal.pthread_kill(threading.main_thread().ident, number)
+        armed.wait()
+        if not ended.wait(after):
+            sent.append(time.monotonic())
+            signal.pthread_kill(threading.main_thread().ident, number)
 
-    timer = threading.Timer(after, send)
-    timer.start()
+    thread = threading.Thread(target=send)
+    thread.start()
     try:
-        yield sent
+        yield armed.set, sent
     finally:
-        timer.cancel()
-        timer.join()
+        ended.set()
+        armed.set()
+        thread.join()
+
+
+@contextmanager
+def signalled(after):
+    """What runs in it gets a signal some time from now."""
+    with sender(after) as (arm, _):
+        arm()
+        yield
 
 
 @pytest.fixture
@@ -47,9 +59,15 @@ def interrupted(patience):
 
     @contextmanager
     def check(after):
-        with signalled(after, signal.SIGINT) as sent, pytest.raises(KeyboardInterrupt):
-            yield
-        assert time.monotonic() - sent[0] < 0.1 * patience()
+        with sender(after, signal.SIGINT) as (arm, sent):
+            try:
+                arm()
+                yield
+            except KeyboardInterrupt:
+                late = time.monotonic() - sent[0]
+            else:
+                pytest.fail("it was not interrupted")
+        assert late < 0.1 * patience()
 
     return check
 
