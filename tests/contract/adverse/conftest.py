@@ -7,11 +7,14 @@ import gc
 import mmap
 import os
 import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,7 +152,28 @@ def stuck(slow: ringway.Device, stuck_disk: StuckDisk) -> ringway.Device:
     return slow
 
 
-# ---------------------------------------------------------------- counting
+# ------------------------------------------- children, counting, lateness
+
+
+@pytest.fixture(scope="session")
+def sanitized() -> bool:
+    """Whether these tests run under the address sanitizer, which slows them down."""
+    return "libasan" in os.environ.get("LD_PRELOAD", "")
+
+
+Child = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def child() -> Child:
+    """Runs Python code in a process of its own; its output is text, its arguments sys.argv[1:]."""
+
+    def run(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+        options = {"capture_output": True, "text": True, "timeout": 60, **options}
+        return subprocess.run(words, **options)
+
+    return run
 
 
 @pytest.fixture(scope="session")

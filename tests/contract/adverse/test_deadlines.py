@@ -104,7 +104,7 @@ def idle(sanitized):
     def check():
         start = time.thread_time()
         yield
-        assert time.thread_time() - start < (0.15 if sanitized else 0.05)
+        assert time.thread_time() - start < (0.1 if sanitized else 0.04)
 
     return check
 
@@ -114,10 +114,10 @@ def test_waiting_takes_no_cpu(stuck, idle, block):
         pytest.skip("iopoll polls")
     buffer = stuck.alloc(block)
     with idle(), pytest.raises(ringway.DeadlineError):
-        stuck.readinto(0, buffer, timeout=0.25)
+        stuck.readinto(0, buffer, timeout=0.15)
     with idle(), stuck.queue(4) as queue:
         queue.read(0, buffer)
-        queue.reap(timeout=0.25)
+        queue.reap(timeout=0.15)
         with pytest.raises(ringway.DeadlineError):
             queue.close(timeout=0)
 
@@ -126,5 +126,5 @@ async def test_awaiting_takes_no_cpu(slow, spec, stuck_disk, idle, block):
     async with ringway.aopen(stuck_disk.target, spec) as dev:
         stuck_disk.stick()
         with idle(), pytest.raises(ringway.DeadlineError):
-            await dev.readinto(0, dev.alloc(block), timeout=0.25)
+            await dev.readinto(0, dev.alloc(block), timeout=0.15)
         stuck_disk.release()

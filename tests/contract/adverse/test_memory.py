@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import mmap
+import time
 import weakref
 
 import numpy as np
@@ -154,16 +155,21 @@ def test_memory_of_the_caller_stays_in_a_queue(stuck, stuck_disk, block):
 
 
 @pytest.mark.parametrize("use", ["readinto", "read_many"])
-def test_memory_of_the_caller_stays_when_a_call_gives_up(stuck, block, use):
-    """For good: nobody asks any more when the device is done with it."""
+def test_memory_of_the_caller_stays_when_a_call_gives_up(stuck, stuck_disk, block, use):
+    """For good: nobody asks any more when the device is done with it, and it does write to it."""
     memory, alive = new_memory(block)
+    memory[:] = 1
     arguments = (0, memory) if use == "readinto" else ([0], memory)
     with pytest.raises(ringway.DeadlineError):
         getattr(stuck, use)(*arguments, timeout=0.01)
-    del arguments
-    del memory
+    del arguments, memory
     gc.collect()
-    assert alive() is not None
+    assert alive()[:] == b"\1" * block
+    stuck_disk.release()
+    end = time.monotonic() + 10
+    while alive()[:] != bytes(block) and time.monotonic() < end:
+        time.sleep(0.001)
+    assert alive()[:] == bytes(block)
 
 
 def test_registered_memory_stays(stuck, stuck_disk, block):

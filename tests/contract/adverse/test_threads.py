@@ -76,15 +76,15 @@ def test_a_queue_refuses_a_second_thread(open_case, block):
         assert queue.wait(token).result == block
 
 
-def test_a_thread_that_ends_gives_its_queues_back(open_case, block):
-    with open_case() as dev:
+def test_a_thread_that_ends_gives_its_queues_back(spec, targets, block):
+    with ringway.open(targets.of("file"), spec) as dev:
 
         def use():
             dev.readinto(0, dev.alloc(block))
             dev.read_many([0, 0], dev.alloc(2 * block), depth=40)
 
         before = len(os.listdir("/proc/self/fd"))
-        for _ in range(10):
+        for _ in range(5):
             thread = threading.Thread(target=use)
             thread.start()
             thread.join()
