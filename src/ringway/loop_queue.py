@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from errno import EBADF, EBUSY, EINVAL, ERANGE, ETIME
+from errno import EBADF, EBUSY, ERANGE, ETIME
 from itertools import chain
 from typing import Any
 
@@ -21,7 +21,6 @@ from ringway.completions import block_ops
 from ringway.device import Device
 from ringway.done import Done
 from ringway.errors import (
-    ArgumentError,
     ClosedError,
     DeadlineError,
     RangeError,
@@ -30,6 +29,7 @@ from ringway.errors import (
     last_error,
     operation_error,
 )
+from ringway.loop_batch import Group, check_offsets
 from ringway.queue import Queue
 from ringway.timeouts import nanoseconds
 
@@ -43,34 +43,6 @@ _TICK = 1.0
 
 #: Opcode, offset and span of an operation, and what keeps its memory.
 Operation = tuple[int, int, Any, Any]
-
-
-class _Group:
-    """A batch under way: one future for many operations."""
-
-    def __init__(
-        self, ops: NDArray[np.void], memory: Any, key: int, future: asyncio.Future[Done]
-    ) -> None:
-        ops["user_data"] = (key << 32) + np.arange(len(ops))
-        self.ops = ops
-        self.memory = memory
-        self.future = future
-        self.result = Done(len(ops))
-        self.next = 0
-        self.done = 0
-
-    def record(self, rows: NDArray[np.void]) -> bool:
-        """Takes completions in; true when they were the last."""
-        indexes = (rows["user_data"] & 0xFFFFFFFF).astype(np.int64)
-        self.result.result[indexes] = rows["result"]
-        self.result.latency_ns[indexes] = rows["latency_ns"]
-        self.done += len(rows)
-        return self.done == len(self.ops)
-
-    def finish(self) -> None:
-        if not self.future.done():
-            self.result.close(int(self.ops["opcode"][0]) if len(self.ops) else _READ)
-            self.future.set_result(self.result)
 
 
 class LoopQueue:
@@ -89,7 +61,7 @@ class LoopQueue:
         #: What the queue keeps until it is done with it, also when an await is cancelled.
         self._kept: dict[int, Any] = self._queue._memory
         self._backlog: deque[tuple[asyncio.Future[int], Operation]] = deque()
-        self._groups: dict[int, _Group] = {}
+        self._groups: dict[int, Group] = {}
         self._last_group = 0
         self._turning = False
         self._seen: dict[asyncio.Future[Any], float] = {}
@@ -145,8 +117,8 @@ class LoopQueue:
             raise self._refusal(0)
         future: asyncio.Future[Done] = self._loop.create_future()
         key = self._last_group = self._last_group + 1
-        group = _Group(block_ops(opcode, offsets, span, bs), keep, key, future)
-        self._check_offsets(offsets, bs)
+        group = Group(block_ops(opcode, offsets, span, bs), keep, key, future)
+        check_offsets(self.device, offsets, bs)
         if len(offsets):
             self._groups[key] = self._kept[-key] = group
             self._limit(future, timeout)
@@ -154,20 +126,6 @@ class LoopQueue:
         else:
             group.finish()
         return future
-
-    def _check_offsets(self, offsets: NDArray[np.int64], bs: int) -> None:
-        """Raises for the first block that cannot be, before anything is started."""
-        block = self.device.block_size
-        end = -(-self.device.size // block) * block
-        beyond = (offsets < 0) | (offsets > end - bs)
-        _refuse_first(offsets, beyond, RangeError, ERANGE, f"beyond the end of {end} bytes")
-        _refuse_first(
-            offsets,
-            offsets % block != 0,
-            ArgumentError,
-            EINVAL,
-            f"misaligned: it must be a multiple of {block} bytes",
-        )
 
     def _refusal(self, offset: object) -> Exception:
         if self._handle is None:
@@ -261,7 +219,7 @@ class LoopQueue:
         for key, group in list(self._groups.items()):
             self._feed_group(key, group)
 
-    def _feed_group(self, key: int, group: _Group) -> None:
+    def _feed_group(self, key: int, group: Group) -> None:
         if group.future.done():  # cancelled or too late: what has not begun never will
             group.ops = group.ops[: group.next]
             if group.done == group.next:
@@ -279,7 +237,7 @@ class LoopQueue:
         else:
             group.next += n
 
-    def _refuse_rest(self, key: int, group: _Group, error: RingwayError) -> None:
+    def _refuse_rest(self, key: int, group: Group, error: RingwayError) -> None:
         """An operation of the batch cannot be: it fails as a whole, once what runs is through."""
         if not group.future.done():
             group.future.set_exception(error)
@@ -344,22 +302,6 @@ def _held(buffer: Any, writable: bool) -> tuple[Any, Any]:
     """Its span, and what keeps the memory also while the operation waits for its turn."""
     span, keep = pin(buffer, writable)
     return span, buffer if keep is None else keep
-
-
-def _refuse_first(
-    offsets: NDArray[np.int64],
-    wrong: NDArray[np.bool_],
-    kind: type[RingwayError],
-    code: int,
-    what: str,
-) -> None:
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        raise kind(
-            code,
-            f"offset {offsets[index]} is {what} "
-            f"(operation {index} of {len(offsets)}; none was started)",
-        )
 
 
 def _expire(future: asyncio.Future[Any]) -> None:
