@@ -146,5 +146,5 @@ def test_random_operations(case, dev):
         pytest.skip("the null path keeps no data")
     with dev.queue(16) as queue:
         run_state_machine_as_test(
-            lambda: Model(dev, queue), settings=settings(max_examples=10, stateful_step_count=20)
+            lambda: Model(dev, queue), settings=settings(max_examples=8, stateful_step_count=20)
         )

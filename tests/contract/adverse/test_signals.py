@@ -78,7 +78,6 @@ MOMENTS = [0.02, 0.07]
 CALLS = {
     "readinto": lambda dev, memory: dev.readinto(0, memory, timeout=10),
     "readinto at once": lambda dev, memory: dev.readinto(0, memory),
-    "read": lambda dev, memory: dev.read(0, 4096, timeout=10),
     "read_many": lambda dev, memory: dev.read_many([0] * 4, memory, 512, timeout=10),
 }
 
