@@ -53,6 +53,14 @@ def signalled(after):
         yield
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Python's own handler, also where the test run was started with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def interrupted(patience):
     """Expects Ctrl-C to end what runs in it within 100 ms."""
