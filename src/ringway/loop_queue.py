@@ -36,7 +36,6 @@ from ringway.timeouts import nanoseconds
 _READ: int = lib.RW_READ
 _prepare = lib.rw_queue_prepare
 _reap = lib.rw_queue_reap
-_Future = asyncio.Future
 
 #: Awaits under the device's own timeout are looked at this often, in seconds.
 _TICK = 1.0
