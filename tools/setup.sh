@@ -28,6 +28,12 @@ any_command() {
 	return 1
 }
 
+# What starts an emulated machine must not need the host's libraries.
+static_busybox() {
+	local program
+	program=$(any_command busybox busybox-static) && ! ldd "$program"
+}
+
 compiles() {
 	cc "$@" -x c - -o /dev/null <<<'#include <linux/io_uring.h>
 int main(void) { return 0; }'
@@ -67,6 +73,8 @@ look() {
 	need liburing-dev pkg-config --exists 'liburing >= 2.3'
 	if for_purpose 'compare|test|bench'; then
 		need fio command -v fio
+		need qemu-system-x86 command -v qemu-system-x86_64
+		need busybox-static static_busybox
 	fi
 	if for_purpose test; then
 		need chromium any_command chromium chromium-browser google-chrome

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from ..nearest import nearest, unknown
+from ..config import ConfigError as ConfigError
+from ..config import convert, read_toml, shipped, unknown_key
+from ..nearest import unknown
 from .units import parse_duration, parse_size
 from .workload import PATTERNS, Workload
 
 _SIZES = ("bs", "offset", "span", "total")
 _TIMES = ("runtime", "ramp")
-_T = TypeVar("_T")
 _FIO_NAMES = {
     "size": "span (the range) or total (the bytes to move)",
     "io_size": "total",
@@ -29,10 +29,6 @@ _FIO_NAMES = {
     "readwrite": "rw",
     "cpus_allowed": "cpu",
 }
-
-
-class ConfigError(ValueError):
-    """A workload file that cannot be used; the text names the file, the key and the remedy."""
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,42 +57,19 @@ def load_workload(name: str) -> WorkloadFile:
     Raises ConfigError.
     """
     if name.endswith(".toml") or "/" in name:
-        return _parse(Path(name).stem, name, _read(Path(name)))
-    files = dict(_shipped())
+        return _parse(Path(name).stem, name, read_toml(Path(name), name))
+    files = shipped()
     if name not in files:
         raise ConfigError(unknown("workload", name, files))
-    return _parse(name, f"{name}.toml", _read(files[name]))
+    return _parse(name, f"{name}.toml", read_toml(files[name], str(files[name])))
 
 
 def workload_names() -> list[str]:
     """Names of the workloads that come with ringway."""
-    return sorted(name for name, _ in _shipped())
+    return list(shipped())
 
 
-def _shipped() -> Iterator[tuple[str, Path]]:
-    """Installed beside the package; in a checkout, the folder of that name at its top."""
-    package = Path(__file__).resolve().parents[1]
-    folders = (package / "configs", package.parents[1] / "configs")
-    folder = next((folder for folder in folders if folder.is_dir()), None)
-    if folder is not None:
-        for file in folder.glob("*.toml"):
-            yield file.stem, file
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-
-
-def _parse(name: str, source: str, text: bytes) -> WorkloadFile:
-    try:
-        tree = msgspec.toml.decode(text)
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{source}: not TOML: {error}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{source}: not a table")
+def _parse(name: str, source: str, tree: dict[str, Any]) -> WorkloadFile:
     _known(source, "", tree, ("description", "workload", "compare"))
     fields = _table(source, tree, "workload")
     return WorkloadFile(
@@ -121,7 +94,7 @@ def workload_from(fields: dict[str, Any], source: str = "workload") -> Workload:
     if fields.get("rw") not in (None, *PATTERNS):
         known = unknown("pattern", str(fields["rw"]), PATTERNS)
         raise ConfigError(f"{source}: workload.rw: {known}")
-    return _convert(source, "workload", fields, Workload)
+    return convert(source, "workload", fields, Workload)
 
 
 def _direct(source: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +122,7 @@ def _value(source: str, key: str, value: Any) -> Any:
 
 def _compare(source: str, fields: dict[str, Any]) -> CompareSettings:
     _known(source, "compare.", fields, CompareSettings.__struct_fields__)
-    settings = _convert(source, "compare", fields, CompareSettings)
+    settings = convert(source, "compare", fields, CompareSettings)
     for word in settings.buffering or ():
         if word not in ("direct", "cached"):
             choices = ("direct", "cached")
@@ -179,20 +152,4 @@ def _known(source: str, prefix: str, fields: dict[str, Any], names: Any) -> None
 def _advice(key: str, names: list[str]) -> str:
     if key in _FIO_NAMES:
         return f"here it is called {_FIO_NAMES[key]}"
-    close = nearest(key, names)
-    return f"did you mean {close}?" if close else f"there are: {', '.join(sorted(names))}"
-
-
-def _convert(source: str, table: str, fields: dict[str, Any], kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(fields, kind, str_keys=True)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_located(table, str(error))}") from error
-
-
-def _located(table: str, message: str) -> str:
-    """msgspec's ``Expected `int`, got `str` - at `$.depth` `` with the key in front."""
-    match = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message, re.DOTALL)
-    if match and match[2]:
-        return f"{table}.{match[2]}: {match[1].replace('`', '')}"
-    return f"{table}.{match[1] if match else message}"
+    return unknown_key(key, names)

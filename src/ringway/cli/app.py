@@ -14,6 +14,7 @@ from .doctor import doctor
 from .extras import completion, report, schema, workloads
 from .failures import Stopped, describe_failure
 from .toolbox import Toolbox
+from .vm import vm
 
 _EPILOG = """
 \b
@@ -57,7 +58,7 @@ def cli() -> None:
     """Block I/O on every path a Linux machine offers, and which of them is worth it."""
 
 
-for _command in (bench, compare, doctor, completion, report, schema, workloads):
+for _command in (bench, compare, doctor, completion, report, schema, vm, workloads):
     cli.add_command(_command)
 
 

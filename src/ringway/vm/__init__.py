@@ -1,0 +1,1 @@
+"""Machines with emulated NVMe drives, in QEMU, for tests and comparisons; ``ringway vm``."""

@@ -1,0 +1,128 @@
+"""KVM where it really runs a guest, emulation otherwise: found out by starting one.
+
+/dev/kvm opening says little: there are hosts where it does and a stock kernel stops inside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from .cache import cache_folder
+from .initramfs import Entry, archive, find_busybox
+from .kernel import Kernel
+from .process import mortal
+from .qemu import Qemu
+
+#: A guest that runs under KVM says so within a second, in seconds.
+_PATIENCE = 8.0
+_ALIVE = "ringway: alive"
+_DEVICE = Path("/dev/kvm")
+_INIT = f"""#!/bin/busybox sh
+/bin/busybox mount -t devtmpfs dev /dev
+echo "{_ALIVE}" >/dev/console
+/bin/busybox poweroff -f
+"""
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """How QEMU runs the guest's instructions."""
+
+    #: "kvm" or "tcg".
+    name: str
+    #: Why this one.
+    why: str
+
+    @property
+    def emulated(self) -> bool:
+        return self.name == "tcg"
+
+
+class _Verdict(msgspec.Struct, frozen=True):
+    key: str
+    refusal: str
+
+
+def choose_acceleration(wanted: str, qemu: Qemu, kernel: Kernel) -> Acceleration:
+    """wanted: "auto" takes KVM where a guest runs under it; "kvm" and "tcg" are taken as said."""
+    if wanted != "auto":
+        return Acceleration(wanted, "asked for by name")
+    refusal = _kvm_refusal(qemu, kernel)
+    if refusal:
+        return Acceleration("tcg", refusal)
+    return Acceleration("kvm", "a guest was started under it")
+
+
+def _kvm_refusal(qemu: Qemu, kernel: Kernel) -> str:
+    """Why KVM cannot be used, "" where it can."""
+    if "kvm" not in qemu.accelerators:
+        return f"{qemu.binary} was built without KVM"
+    if not _DEVICE.exists():
+        return f"there is no {_DEVICE}"
+    if not os.access(_DEVICE, os.R_OK | os.W_OK):
+        return f"no permission for {_DEVICE}: join the group kvm"
+    # What the host is may change with a boot: a nested one may have moved.
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    key = hashlib.sha256(f"{boot} {qemu.binary} {qemu.release} {kernel.image}".encode()).hexdigest()
+    kept = cache_folder() / "kvm-verdict.json"
+    try:
+        verdict = msgspec.json.decode(kept.read_bytes(), type=_Verdict)
+    except (OSError, msgspec.DecodeError):
+        verdict = None
+    if verdict is None or verdict.key != key:
+        verdict = _Verdict(key, _try_kvm(qemu.binary, kernel))
+        fresh = kept.with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(msgspec.json.encode(verdict))
+        fresh.rename(kept)
+    return verdict.refusal
+
+
+def _try_kvm(qemu: Path, kernel: Kernel) -> str:
+    """Starts a guest that says a word and ends."""
+    entries = [
+        Entry("bin"),
+        Entry("dev"),
+        Entry("bin/busybox", find_busybox().read_bytes(), True),
+        Entry("init", _INIT.encode(), True),
+    ]
+    with open(os.memfd_create("initramfs"), "wb", buffering=0) as initramfs:
+        initramfs.write(archive(entries))
+        return _boots(_probe_command(qemu, kernel, initramfs.fileno()), initramfs.fileno())
+
+
+def _probe_command(qemu: Path, kernel: Kernel, initramfs: int) -> list[str]:
+    return [
+        *(str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "256M"),
+        *("-kernel", str(kernel.image), "-initrd", f"/proc/self/fd/{initramfs}"),
+        *("-append", "console=ttyS0 quiet panic=-1", "-serial", "stdio"),
+    ]
+
+
+def _boots(command: Sequence[str], fd: int) -> str:
+    try:
+        done = subprocess.run(
+            mortal(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+            pass_fds=[fd],
+        )
+    except subprocess.TimeoutExpired as late:
+        said = (late.stderr or b"").decode(errors="replace").strip()
+        return f"KVM starts no guest here ({_first_line(said) or 'it stays silent'})"
+    if _ALIVE in done.stdout.decode(errors="replace"):
+        return ""
+    said = done.stderr.decode(errors="replace").strip()
+    return f"KVM starts no guest here ({_first_line(said) or f'exit {done.returncode}'})"
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else ""

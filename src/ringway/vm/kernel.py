@@ -1,0 +1,110 @@
+"""Which kernel boots: the user's, else the distribution's from the cache, else the host's own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import cache_folder, locked
+from .distribution import fetch_kernel
+from .errors import UnavailableError
+from .image import kernel_release, uncompressed
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that can be started."""
+
+    #: What QEMU starts: the uncompressed kernel where it could be had.
+    image: Path
+    #: As uname(2) tells it.
+    release: str
+    #: ``lib/modules/RELEASE``.
+    modules: Path
+    #: Where it came from, for people.
+    origin: str
+
+
+def find_kernel(wanted: Path | None = None) -> Kernel:
+    """The kernel to start.
+
+    wanted: a kernel image, or a folder that holds ``boot/vmlinuz-*`` and ``lib/modules``, as a
+    distribution's kernel package does when it is unpacked; None looks for one: the distribution's,
+    downloaded by its package manager when it is not yet in the cache, else the host's own.
+    Raises UnavailableError that says for each what was wrong.
+    """
+    if wanted is not None:
+        return _given(wanted)
+    reasons = []
+    for find in (_distribution, _host):
+        try:
+            return find()
+        except UnavailableError as error:
+            reasons.append(str(error))
+    raise UnavailableError(
+        f"no kernel to start: {'; '.join(reasons)}. Name one with --kernel (kernel=…): an image, "
+        "or the folder a kernel package was unpacked to"
+    )
+
+
+def _given(wanted: Path) -> Kernel:
+    if wanted.is_dir():
+        return _unpacked(wanted, f"given: {wanted}")
+    release = kernel_release(wanted)
+    beside = wanted.resolve().parents[1] / "lib/modules" if len(wanted.parts) > 1 else Path("/")
+    for modules in (beside / release, Path("/lib/modules", release)):
+        if modules.is_dir():
+            return _kernel(wanted, release, modules, f"given: {wanted}")
+    raise UnavailableError(
+        f"there are no modules for {wanted}: neither {beside / release} nor /lib/modules/{release}"
+    )
+
+
+def _distribution() -> Kernel:
+    return _unpacked(fetch_kernel(), "the distribution's, unpacked into the cache")
+
+
+def _host() -> Kernel:
+    release = os.uname().release
+    image, modules = Path("/boot", f"vmlinuz-{release}"), Path("/lib/modules", release)
+    if not os.access(image, os.R_OK):
+        raise UnavailableError(f"the host's own kernel, {image}, is missing or cannot be read")
+    if not modules.is_dir():
+        raise UnavailableError(f"the host's own kernel has no modules: {modules} is missing")
+    return _kernel(image, kernel_release(image), modules, "the host's own")
+
+
+def _unpacked(root: Path, origin: str) -> Kernel:
+    images = sorted(root.glob("boot/vmlinuz-*"))
+    if not images:
+        raise UnavailableError(f"{root} holds no boot/vmlinuz-*: it is no unpacked kernel package")
+    release = kernel_release(images[-1])
+    for modules in (root / "lib/modules" / release, root / "usr/lib/modules" / release):
+        if modules.is_dir():
+            return _kernel(images[-1], release, modules, origin)
+    raise UnavailableError(f"{root} holds no lib/modules/{release}")
+
+
+def _kernel(image: Path, release: str, modules: Path, origin: str) -> Kernel:
+    return Kernel(_quick_image(image.resolve()), release, modules.resolve(), origin)
+
+
+def _quick_image(image: Path) -> Path:
+    """The uncompressed form, made once for the cache; the image where there is none."""
+    status = image.stat()
+    folder = cache_folder() / "uncompressed"
+    folder.mkdir(exist_ok=True)
+    kept = folder / f"{image.name}-{status.st_size:x}-{status.st_mtime_ns:x}"
+    if not kept.exists():
+        with locked(folder):
+            if not kept.exists():
+                _keep(kept, uncompressed(image))
+    return kept if kept.stat().st_size else image
+
+
+def _keep(file: Path, content: bytes | None) -> None:
+    """An empty file remembers that there is no uncompressed form."""
+    fresh = file.with_suffix(".new")
+    fresh.write_bytes(content or b"")
+    fresh.rename(file)
