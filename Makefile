@@ -10,10 +10,10 @@ build: ## install ringway into .venv
 	@tools/setup.sh
 	@tools/build.sh
 
-compare: ## compare the paths on this machine; more arguments in ARGS
+compare: ## compare the paths here and on an emulated NVMe drive; more arguments in ARGS
 	@tools/setup.sh compare
 	@tools/build.sh
-	.venv/bin/ringway compare --html ringway-report.html $(ARGS)
+	.venv/bin/ringway compare --emulated --html ringway-report.html $(ARGS)
 
 test: ## run every test, the core under sanitizers too; pytest arguments in ARGS
 	@tools/setup.sh test

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from .checkup import MACHINE, Finding, examine_machine
 from .machine import read_machine
 from .paths import Catalog, PathInfo, PathSpec, native_catalog
+from .vm.checkup import examine_vm
 
 __all__ = ["MACHINE", "Finding", "examine", "examine_paths"]
 
@@ -21,7 +22,7 @@ _SCRATCH_BYTES = 1 << 20
 
 
 def examine(target: str | None) -> list[Finding]:
-    """Every path and option for `target`, then the machine.
+    """Every path and option for `target`, then the machine, then what emulated ones need.
 
     Without a target every path is tried: on a small file of its own in the current directory
     (or the temporary one where that cannot be written to), in memory, over nothing.
@@ -33,6 +34,7 @@ def examine(target: str | None) -> list[Finding]:
         return [
             *examine_paths(catalog, target, scratch),
             *examine_machine(machine, refusal),
+            *(examine_vm() if target is None else ()),
         ]
 
 

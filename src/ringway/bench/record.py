@@ -184,6 +184,8 @@ class Cell(msgspec.Struct, kw_only=True):
     checks: list[Check] = []
     errors: int = 0
     machine: str = ""
+    #: Executed by the processor for one operation, counted by an emulator; None: not counted.
+    instructions_per_io: float | None = None
 
 
 class Verdict(msgspec.Struct, kw_only=True):
@@ -235,6 +237,8 @@ class Comparison(msgspec.Struct, kw_only=True, tag_field="schema", tag=COMPARE_S
     environment: Environment
     #: Every run, in the order in which they were made.
     runs: list[Round]
+    #: The same on an emulated NVMe drive in a machine of its own: ratios, not speed.
+    emulated: Comparison | None = None
 
 
 DOCUMENTS: dict[str, type[BenchDocument] | type[Comparison]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 import msgspec
+from rich.markup import escape
 
 from ringway.bench.compare import replace_target, run_plan
 from ringway.bench.configs import CompareSettings, WorkloadFile
@@ -38,6 +40,8 @@ from .toolbox import Toolbox, pass_toolbox
 #: What a comparison takes when nobody says how long a run shall be, in seconds.
 _BUDGET = 170.0
 _RAMP = 0.2
+#: What the second comparison takes under emulation, in seconds.
+_EMULATED = 200.0
 _REPORT = "ringway-report"
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -51,6 +55,8 @@ Examples
   ringway compare data.bin --paths io_uring --apis native,batch,asyncio
   ringway compare data.bin --workload bulk --json report.json
   ringway compare scratch.bin --rw randwrite --write
+  ringway compare --emulated
+      the file on this disk, then an NVMe drive that QEMU emulates: two tables
 """
 
 
@@ -94,6 +100,11 @@ class _Outputs:
 @click.option(
     "--fio/--no-fio", "fio", default=None, help="fio beside every path it can do.  [if installed]"
 )
+@click.option(
+    "--emulated",
+    is_flag=True,
+    help="Then the same on an emulated NVMe drive, in a machine that QEMU runs.",
+)
 @workload_options
 @click.option("--json", "json_file", type=_FILE, help="Write the record.")
 @click.option("--html", "html_file", type=_FILE, help="Write the page; it needs matplotlib.")
@@ -104,6 +115,7 @@ def compare(
     /,
     target: str | None,
     file: WorkloadFile | None,
+    emulated: bool,
     allow_write: bool,
     json_file: Path | None,
     html_file: Path | None,
@@ -128,6 +140,8 @@ def compare(
     if comparison.interrupted and not comparison.runs:
         raise Stopped
     comparison = replace_target(comparison, shown)
+    if emulated and not comparison.interrupted:
+        comparison = _with_emulated(comparison, request)
     written = _write(comparison, outputs)
     toolbox.console().print(comparison_view(comparison))
     for place in written:
@@ -280,6 +294,41 @@ def _run(toolbox: Toolbox, plan: Plan, interruption: Interruption) -> Comparison
         display.line(f"{len(plan.steps)} runs, about {format_seconds(round(plan.seconds))}")
         watcher = PlanWatcher(plan, display)
         return run_plan(plan, toolbox, watcher, environment, check(environment))
+
+
+def _with_emulated(comparison: Comparison, request: CompareRequest) -> Comparison:
+    """The same with a second comparison, or with the reason why there is none."""
+    from ringway.bench.emulated import compare_emulated, missing
+    from ringway.vm.errors import MachineError, StoppedError, UnavailableError
+
+    replace = msgspec.structs.replace
+    title = "emulated NVMe drive"
+    with watching() as interruption, Display(title, _EMULATED, interruption) as display:
+        display.line(title)
+        begin = time.monotonic()
+
+        def watch(line: str | None) -> bool:
+            if line is not None:
+                display.line(line)
+            return display.show(time.monotonic() - begin, escape(line) if line else None)
+
+        try:
+            return replace(comparison, emulated=compare_emulated(_words(request), watch))
+        except StoppedError:
+            return replace(comparison, interrupted=True)
+        except MachineError as error:
+            reason = missing(str(error), not isinstance(error, UnavailableError))
+            return replace(comparison, left_out=[*comparison.left_out, reason])
+
+
+def _words(request: CompareRequest) -> list[str]:
+    """The request as options for the machine; its drive may be written to."""
+    words = ["--depths", ",".join(map(str, request.depths)), "--apis", ",".join(request.apis)]
+    words += ["--rw", ",".join(request.patterns or [request.workload.rw])]
+    words += ["--bs", ",".join(map(str, request.block_sizes or [request.workload.bs]))]
+    if request.paths:
+        words += ["--paths", ",".join(request.paths)]
+    return [*words, "--write", "--fio" if request.fio else "--no-fio"]
 
 
 def _write(comparison: Comparison, outputs: _Outputs) -> list[Path]:

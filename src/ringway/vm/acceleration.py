@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Sequence
@@ -46,7 +45,10 @@ class Acceleration:
 
 
 class _Verdict(msgspec.Struct, frozen=True):
-    key: str
+    """What starting a guest showed, and for which boot, QEMU and kernel."""
+
+    boot: str
+    subject: str
     refusal: str
 
 
@@ -60,28 +62,54 @@ def choose_acceleration(wanted: str, qemu: Qemu, kernel: Kernel) -> Acceleration
     return Acceleration("kvm", "a guest was started under it")
 
 
+def known_refusal() -> str | None:
+    """Why KVM cannot be used, "" where a guest ran under it, None where that was not tried yet."""
+    refusal = _device_refusal()
+    if refusal:
+        return refusal
+    verdict = _kept_verdict()
+    return verdict.refusal if verdict and verdict.boot == _boot_id() else None
+
+
 def _kvm_refusal(qemu: Qemu, kernel: Kernel) -> str:
     """Why KVM cannot be used, "" where it can."""
     if "kvm" not in qemu.accelerators:
         return f"{qemu.binary} was built without KVM"
+    refusal = _device_refusal()
+    if refusal:
+        return refusal
+    subject = f"{qemu.binary} {qemu.release} {kernel.image}"
+    verdict = _kept_verdict()
+    if verdict is None or (verdict.boot, verdict.subject) != (_boot_id(), subject):
+        verdict = _Verdict(_boot_id(), subject, _try_kvm(qemu.binary, kernel))
+        fresh = _verdict_file().with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(msgspec.json.encode(verdict))
+        fresh.rename(_verdict_file())
+    return verdict.refusal
+
+
+def _device_refusal() -> str:
     if not _DEVICE.exists():
         return f"there is no {_DEVICE}"
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         return f"no permission for {_DEVICE}: join the group kvm"
-    # What the host is may change with a boot: a nested one may have moved.
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    key = hashlib.sha256(f"{boot} {qemu.binary} {qemu.release} {kernel.image}".encode()).hexdigest()
-    kept = cache_folder() / "kvm-verdict.json"
+    return ""
+
+
+def _boot_id() -> str:
+    """What the host is may change with a boot: a nested one may have moved."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _verdict_file() -> Path:
+    return cache_folder() / "kvm-verdict.json"
+
+
+def _kept_verdict() -> _Verdict | None:
     try:
-        verdict = msgspec.json.decode(kept.read_bytes(), type=_Verdict)
+        return msgspec.json.decode(_verdict_file().read_bytes(), type=_Verdict)
     except (OSError, msgspec.DecodeError):
-        verdict = None
-    if verdict is None or verdict.key != key:
-        verdict = _Verdict(key, _try_kvm(qemu.binary, kernel))
-        fresh = kept.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(msgspec.json.encode(verdict))
-        fresh.rename(kept)
-    return verdict.refusal
+        return None
 
 
 def _try_kvm(qemu: Path, kernel: Kernel) -> str:

@@ -51,14 +51,24 @@ def to_html(comparison: Comparison) -> str:
     )
     return environment.get_template("page.html.j2").render(
         c=comparison,
-        work=describe(comparison.workload),
-        groups=[_group(comparison, verdict) for verdict in comparison.verdicts],
-        pictures=pictures(comparison),
-        facts=_facts(comparison),
-        place=_place(comparison),
-        jobs=_jobs(comparison),
-        rounds=rounds(comparison.repetitions),
+        main=_view(comparison, ""),
+        emulated=_view(comparison.emulated, "emulated-") if comparison.emulated else None,
     )
+
+
+def _view(comparison: Comparison, prefix: str) -> dict[str, Any]:
+    """What the template shows of a comparison; the prefix makes its anchors unique in the page."""
+    return {
+        "c": comparison,
+        "id": prefix,
+        "work": describe(comparison.workload),
+        "groups": [_group(comparison, verdict) for verdict in comparison.verdicts],
+        "pictures": pictures(comparison),
+        "facts": _facts(comparison),
+        "place": _place(comparison),
+        "jobs": _jobs(comparison),
+        "rounds": rounds(comparison.repetitions),
+    }
 
 
 def _place(comparison: Comparison) -> str:
@@ -105,6 +115,7 @@ def _group(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:
         "grade": _GRADE_WORDS[verdict.grade],
         "rows": [_row(cell, verdict, most, dearest or 1.0) for cell in cells],
         "starred": _starred(cells),
+        "counted": any(cell.instructions_per_io for cell in cells),
     }
 
 

@@ -8,6 +8,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +28,8 @@ _LIMITS = {"device": "cyan", "cpu": "yellow", "path": "magenta", "unclear": "dim
 _NONE = "–"
 _COLUMNS = ("IOPS", "±", "vs posix", "vs fio", "p50", "p99", "CPU/IO", "calls/IO")
 _NARROW = ("IOPS", "vs posix", "vs fio", "p50", "CPU/IO")
+#: Where an emulator counted them, they say more than its times.
+_COUNTED = "instr/IO"
 _WIDE = 96
 
 
@@ -42,7 +45,17 @@ def comparison_view(comparison: Comparison) -> RenderableType:
         parts.append(Text("Interrupted: these are the runs that were complete.", "bold yellow"))
     if comparison.summary:
         parts += [Text(), _summary(comparison.summary)]
+    if comparison.emulated:
+        parts += [Text(), *_emulated(comparison.emulated)]
     return Group(*parts)
+
+
+def _emulated(comparison: Comparison) -> Iterator[RenderableType]:
+    """The second comparison, which nobody shall take for the first."""
+    kind = comparison.environment.get("machine")
+    text = "Emulated NVMe drive: ratios, not speed"
+    yield Rule(Text(f"{text} ({kind} machine)", "bold magenta"), style="magenta")
+    yield comparison_view(comparison)
 
 
 def rounds(n: int) -> str:
@@ -77,7 +90,9 @@ class _Figures:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        yield self._table(_COLUMNS if options.max_width >= _WIDE else _NARROW)
+        columns = _COLUMNS if options.max_width >= _WIDE else _NARROW
+        counted = any(cell.instructions_per_io for cell in self._cells)
+        yield self._table((*columns, _COUNTED) if counted else columns)
 
     def _table(self, columns: Sequence[str]) -> Table:
         table = Table(
@@ -123,6 +138,7 @@ def _row(cell: Cell) -> dict[str, str]:
         "p99": format_ns(lat.p99) if lat else _NONE,
         "CPU/IO": format_ns(cpu.total) if cpu else _NONE,
         "calls/IO": f"{calls:.2f}" if calls is not None else _NONE,
+        _COUNTED: format_count(cell.instructions_per_io) if cell.instructions_per_io else _NONE,
     }
 
 
