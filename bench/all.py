@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import aio
+import boot
 import bulk
 import cached
 import click
@@ -16,7 +17,8 @@ import sync
 from cli import Measure, compare, options
 
 MEASURES: dict[str, Measure] = {
-    module.NAME: module.measure for module in (core, cached, sync, aio, bulk, lifetimes, instrument)
+    module.NAME: module.measure
+    for module in (core, cached, sync, aio, bulk, lifetimes, instrument, boot)
 }
 
 
