@@ -153,9 +153,10 @@ def subjects() -> Iterator[tuple[str, str, list[str]]]:
         yield info.name, f"docs/paths/{info.name}.md", list(info.options)
         yield f"{info.name} in the README", "README.md", [info.name]
     yield "public names", "docs/api.md", ringway.__all__
-    yield "commands", "docs/benchmark.md", list(cli.commands)
+    yield "commands", "docs/README.md", list(cli.commands)
     yield "options of bench", "docs/benchmark.md", options_of("bench")
     yield "options of compare", "docs/benchmark.md", options_of("compare")
+    yield "options of vm", "docs/emulated-nvme.md", options_of("vm")
     yield "workloads", "docs/benchmark.md", workload_names()
     yield "keys of a workload", "docs/benchmark.md", list(Workload.__struct_fields__)
     for document in (Measurement, Comparison, Verdict):

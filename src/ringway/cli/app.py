@@ -13,6 +13,7 @@ from .compare import compare
 from .doctor import doctor
 from .extras import completion, report, schema, workloads
 from .failures import Stopped, describe_failure
+from .nvme import nvme
 from .toolbox import Toolbox
 from .vm import vm
 
@@ -58,7 +59,7 @@ def cli() -> None:
     """Block I/O on every path a Linux machine offers, and which of them is worth it."""
 
 
-for _command in (bench, compare, doctor, completion, report, schema, vm, workloads):
+for _command in (bench, compare, doctor, completion, nvme, report, schema, vm, workloads):
     cli.add_command(_command)
 
 

@@ -20,6 +20,7 @@ from .toolbox import Toolbox, pass_toolbox
 _EPILOG = """
 \b
 Examples
+  ringway vm                                           a shell
   ringway vm -- ls -l /dev/nvme0n1                     one drive, 512-byte blocks
   ringway vm --topology formats -- python -m pytest    512, 4096, and one with metadata
   ringway vm --results out -- ringway compare /dev/nvme0n1 --json out/run.json
@@ -96,14 +97,23 @@ class _TopologyName(ParamType):
 def vm(toolbox: Toolbox, /, command: tuple[str, ...], only_list: bool, **options: Any) -> int:
     """Runs COMMAND in a machine with NVMe drives, an IOMMU and a kernel of its own.
 
-    Its files, folder, environment and streams are those here.
+    Its files, folder, environment and streams are those here. Without a COMMAND, at a terminal, it
+    is a shell; Ctrl-] ends the machine from outside.
     """
     if only_list:
         _list(toolbox)
         return DONE
-    if not command and not options["only_print"]:
+    from ringway.vm.terminal import at_terminal
+
+    if not command and not options["only_print"] and not at_terminal():
         raise click.UsageError("give a command after --, for instance: ringway vm -- lsblk")
     return _run(command, **options)
+
+
+def _shell(only_print: bool) -> list[str]:
+    from ringway.vm.terminal import shell_command
+
+    return ["true"] if only_print else shell_command()
 
 
 def _list(toolbox: Toolbox) -> None:
@@ -130,10 +140,11 @@ def _run(
     from ringway.vm.host import find_host
     from ringway.vm.job import Job
     from ringway.vm.run import command_line, run
+    from ringway.vm.terminal import ESCAPE, raw_terminal
     from ringway.vm.topologies import load_topology
 
     job = Job(
-        command=command or ("true",),
+        command=command or _shell(only_print),
         topology=load_topology(topology),
         directory=Path.cwd(),
         environment={**os.environ, "RINGWAY_VM": topology},
@@ -147,4 +158,7 @@ def _run(
         click.echo(f"ringway: emulating, tens of times slower: {host.acceleration.why}", err=True)
     deadline = None if timeout is None else time.monotonic() + timeout
     with watching() as interruption:
-        return run(host, job, deadline, log, lambda: interruption.wanted)
+        if command:
+            return run(host, job, deadline, log, lambda: interruption.wanted)
+        with raw_terminal():
+            return run(host, job, deadline, log, lambda: interruption.wanted, ESCAPE)

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from .pytest_plugin import PORT
+from .pytest_plugin import PORT, PORT_PLACE
 
-#: The variable that names the port's place where it is no port of a machine: a file descriptor.
-PLACE = "RINGWAY_PYTEST_PORT"
+#: Where a test hangs is written there, beside the capturing that is about to begin.
+_STDERR = os.dup(2)
 
 #: Options with the values that they have here, of those that pytest and its plugins know.
 _OPTIONS: dict[str, Any] = {
@@ -96,8 +96,6 @@ class Obedient:
         self._line = line
         self._plan: dict[str, Any] = {}
         self._failed: list[str] = []
-        # Where it hangs is written beside all capturing, and without the interpreter's help.
-        self._stderr = os.dup(2)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
@@ -151,7 +149,7 @@ class Obedient:
         return True
 
     def _run(self, item: pytest.Item, following: pytest.Item | None, limit: float) -> None:
-        faulthandler.dump_traceback_later(limit, file=self._stderr)
+        faulthandler.dump_traceback_later(limit, file=_STDERR)
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         except pytest.exit.Exception as error:
@@ -207,5 +205,5 @@ def _no_debugger(*_: Any, **__: Any) -> NoReturn:
 
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """The earliest that a plugin named on the command line is asked anything."""
-    line = _Line(os.environ.pop(PLACE, f"/dev/virtio-ports/ringway.{PORT}"))
+    line = _Line(os.environ.pop(PORT_PLACE, f"/dev/virtio-ports/ringway.{PORT}"))
     early_config.pluginmanager.register(Obedient(early_config, line), "emulated-nvme-guest")

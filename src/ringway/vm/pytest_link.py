@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,7 +90,7 @@ class Guest:
 
     def __post_init__(self) -> None:
         self._rest = b""
-        self._answer: Event | None = None
+        self._answers: deque[Event] = deque()
         self._act: Callable[[Event], None] = lambda event: None
         self._streams = {"stdout": _Stream(1), "stderr": _Stream(2)}
         self.machine.on_data(PORT, self._take)
@@ -146,29 +148,37 @@ class Guest:
         for line in lines:
             event = json.loads(line)
             if event["kind"] in ("ready", "collected", "done", "end", "internal"):
-                self._answer = event
+                self._answers.append(event)
             else:
                 self._act(event)
 
     def _await(self, kind: str, limit: float, failing: str, said: float | None = None) -> Event:
         """The guest's next word, which has to be of this kind."""
-        self._answer = None
-        machine = self.machine
+        failing = f"the pytest in the machine {failing}"
         try:
-            machine.serve(
-                lambda: self._answer is not None or machine.exit_status is not None,
-                time.monotonic() + limit,
-            )
+            self._serve(limit)
         except TimeLimitError as error:
-            text = f"the pytest in the machine {failing} within {said or limit:g} s"
-            raise self._broken(f"{text}: {error}") from error
+            raise self._broken(f"{failing} within {said or limit:g} s: {error}") from error
         except MachineError as error:
             raise self._broken(str(error)) from error
-        if self._answer is None:
-            raise self._broken(f"the pytest in the machine {_ending(machine.exit_status)}")
-        if self._answer["kind"] != kind:
-            raise self._broken(self._answer.get("text", f"the pytest in the machine {failing}"))
-        return self._answer
+        if not self._answers:
+            raise self._broken(f"the pytest in the machine {_ending(self.machine.exit_status)}")
+        answer = self._answers.popleft()
+        if answer["kind"] != kind:
+            raise self._broken(answer.get("text", failing))
+        return answer
+
+    def _serve(self, limit: float) -> None:
+        """Until there is an answer, or there can be none any more."""
+        machine = self.machine
+        machine.serve(
+            lambda: bool(self._answers) or machine.exit_status is not None,
+            time.monotonic() + limit,
+        )
+        if not self._answers:
+            # What it said before it ended comes over another port, and may still be on its way.
+            with suppress(MachineError):
+                machine.serve(lambda: bool(self._answers), time.monotonic() + _GRACE)
 
     def _broken(self, text: str) -> GuestError:
         shown = {

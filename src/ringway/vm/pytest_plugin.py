@@ -21,6 +21,8 @@ MARK = "emulated_nvme"
 IN_MACHINE = "RINGWAY_VM"
 #: The port between the two sessions of pytest.
 PORT = "pytest"
+#: The variable for a file descriptor in its place, where tests have a process for a machine.
+PORT_PLACE = "RINGWAY_PYTEST_PORT"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

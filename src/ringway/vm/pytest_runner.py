@@ -1,8 +1,8 @@
 """Runs marked tests in machines, in place of pytest's own protocol for a test.
 
-Tests of one topology follow each other, at the place of the first: one boot for each topology, one
-machine at a time. No fixture notices, since the tests of each topology have a session of their own,
-in which they keep their order, and so do the tests that stay on the host.
+The tests of one topology follow each other, and so do those that stay on the host: one boot for each
+topology, one machine at a time. No fixture notices, since each of these groups has a session of its
+own, in which the order stays.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Runner:
         if self._mode not in _MODES:
             raise pytest.UsageError(f"emulated_nvme = {self._mode}: one of {', '.join(_MODES)}")
         self._machines = Machines(self._config, self._mode, self._say)
-        self._topology = {item: wanted(item) for item in self._items if _runs_there(item)}
+        self._topology = {item: wanted(item) for item in self._items if _is_marked(item)}
         self._groups: dict[str, list[pytest.Item]] = {}
         for item, name in self._topology.items():
             self._groups.setdefault(name, []).append(item)
@@ -49,23 +49,26 @@ class Runner:
         return list(self._arrange())
 
     def _arrange(self) -> Iterator[pytest.Item]:
-        left = dict(self._groups)
-        for item in self._items:
-            if item in self._topology:
-                yield from left.pop(self._topology[item], ())
-            else:
-                yield item
+        """Topologies that begin before all tests of the host stay there (--ff), others follow."""
+        here = [item for item in self._items if item not in self._topology]
+        start = self._items.index(here[0]) if here else 0
+        first = {self._topology[item] for item in self._items[:start]}
+        for name, group in self._groups.items():
+            if name in first:
+                yield from group
+        yield from here
+        for name, group in self._groups.items():
+            if name not in first:
+                yield from group
 
     # ------------------------------------------------------------ hooks
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> bool | None:
-        if item not in self._topology:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        if item not in self._topology or not _runs(item):
             return None
         try:
-            return self._protocol(item, nextitem)
+            return self._protocol(item)
         except BaseException:
             self._machines.close()
             raise
@@ -88,7 +91,7 @@ class Runner:
 
     # ------------------------------------------------------------ one test
 
-    def _protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    def _protocol(self, item: pytest.Item) -> bool | None:
         try:
             guest: Guest | GuestError = self._guest(item)
         except AbsentError as error:
@@ -101,7 +104,7 @@ class Runner:
             self._run(item, guest)
         else:
             self._fail(item, guest, [])
-        self._leave(item, nextitem)
+        self._leave(item)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         if not self._following(item):
             self._machines.end()
@@ -144,16 +147,16 @@ class Runner:
     def _following(self, item: pytest.Item) -> list[pytest.Item]:
         """The tests after this one in its machine."""
         group = self._groups[self._topology[item]]
-        return group[group.index(item) + 1 :]
+        return list(filter(_runs, group[group.index(item) + 1 :]))
 
-    def _leave(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
-        """Ends fixtures of tests on the host that the next test has no use for.
+    def _leave(self, item: pytest.Item) -> None:
+        """Ends the fixtures of the host's tests, which are all behind or all ahead of this one.
 
-        pytest does so in the teardown of every test, and this one had none here.
+        pytest does so in the teardown of the last, but for what that shares with the next test.
         """
         state: Any = getattr(item.session, "_setupstate")  # noqa: B009
         call = pytest.CallInfo.from_call(
-            lambda: state.teardown_exact(nextitem),
+            lambda: state.teardown_exact(None),
             "teardown",
             reraise=(pytest.exit.Exception, KeyboardInterrupt),
         )
@@ -169,9 +172,13 @@ class Runner:
             reporter.write_line(f"emulated NVMe: {text}")
 
 
-def _runs_there(item: pytest.Item) -> bool:
-    """Whether a test is for a machine; one that is skipped in any case needs none."""
-    return item.get_closest_marker(MARK) is not None and not item.get_closest_marker("skip")
+def _is_marked(item: pytest.Item) -> bool:
+    return item.get_closest_marker(MARK) is not None
+
+
+def _runs(item: pytest.Item) -> bool:
+    """A test that is skipped in any case needs no machine."""
+    return item.get_closest_marker("skip") is None
 
 
 def _seconds(text: str) -> float:

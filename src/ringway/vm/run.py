@@ -20,18 +20,20 @@ def run(
     deadline: float | None = None,
     log: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
+    escape: bytes = b"",
 ) -> int:
     """Runs the job's command to its end; its exit status, 128 + N where signal N ended it.
 
     deadline: of time.monotonic(). log: where to write the guest's console log. stop: asked several
-    times a second whether the user wants an end. Raises MachineError where the machine fails.
+    times a second whether the user wants an end. escape: bytes on standard input that say so too.
+    Raises MachineError where the machine fails.
     """
     with Machine(host, job) as machine:
         try:
             join_output(machine)
             machine.serve(lambda: machine.started, deadline, stop)
-            join_input(machine)
-            return machine.wait(deadline, stop)
+            escaped = join_input(machine, escape=escape)
+            return machine.wait(deadline, lambda: stop() or escaped.is_set())
         finally:
             if log is not None:
                 log.write_text(machine.log())

@@ -21,20 +21,29 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def join_input(machine: Machine, stdin: int = 0) -> None:
+def join_input(machine: Machine, stdin: int = 0, escape: bytes = b"") -> threading.Event:
     """The command reads what this file descriptor gives, to its end.
 
-    A thread of its own copies it: not every file can be waited for with others.
+    escape: bytes that are not passed on but set the event that is returned. A thread of its own
+    copies: not every file can be waited for with others.
     """
     port = machine.ports["stdin"].dup()
     port.setblocking(True)
-    threading.Thread(target=_copy, args=(stdin, port), daemon=True, name="ringway-stdin").start()
+    escaped = threading.Event()
+    thread = threading.Thread(
+        target=_copy, args=(stdin, port, escape, escaped), daemon=True, name="ringway-stdin"
+    )
+    thread.start()
+    return escaped
 
 
-def _copy(source: int, port: socket.socket) -> None:
+def _copy(source: int, port: socket.socket, escape: bytes, escaped: threading.Event) -> None:
     with port:
         try:
             while data := os.read(source, 65536):
+                if escape and escape in data:
+                    escaped.set()
+                    return
                 port.sendall(data)
             port.shutdown(socket.SHUT_WR)
         except OSError:
