@@ -117,7 +117,20 @@ def test_a_module_that_is_not_there_is_named(modules: Modules) -> None:
 
 def test_all_that_is_missing_is_named_at_once(modules: Modules) -> None:
     with pytest.raises(UnavailableError, match=r"lacks vfio_pci \(VFIO\), overlay \(a root\)"):
-        modules.require({"nvme": "drives", "vfio_pci": "VFIO", "proc": "x", "overlay": "a root"})
+        modules.require(
+            {"nvme": "drives", "vfio_pci": "VFIO", "proc": "x", "overlay": "a root"}, {}
+        )
+
+
+def test_what_the_kernel_was_not_built_with_is_named(root: Path) -> None:
+    wanted = {"CONFIG_INTEL_IOMMU": "the IOMMU"}
+    Modules(find_kernel(root)).require({}, wanted)  # not known, so not refused
+    config = root / f"boot/config-{RELEASE}"
+    config.write_text("# CONFIG_INTEL_IOMMU is not set\n")
+    with pytest.raises(UnavailableError, match=r"lacks CONFIG_INTEL_IOMMU \(the IOMMU\)"):
+        Modules(find_kernel(root)).require({}, wanted)
+    config.write_text("CONFIG_INTEL_IOMMU=y\n")
+    Modules(find_kernel(root)).require({}, wanted)
 
 
 def test_a_module_packed_with_zstd_needs_its_tool(

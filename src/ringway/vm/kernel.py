@@ -24,6 +24,8 @@ class Kernel:
     modules: Path
     #: Where it came from, for people.
     origin: str
+    #: What it was built with, ``CONFIG_…=y`` each line; None: not known.
+    config: Path | None = None
 
 
 def find_kernel(wanted: Path | None = None) -> Kernel:
@@ -87,7 +89,9 @@ def _unpacked(root: Path, origin: str) -> Kernel:
 
 
 def _kernel(image: Path, release: str, modules: Path, origin: str) -> Kernel:
-    return Kernel(_quick_image(image.resolve()), release, modules.resolve(), origin)
+    places = (image.with_name(f"config-{release}"), modules / "config")
+    config = next((place for place in places if place.is_file()), None)
+    return Kernel(_quick_image(image.resolve()), release, modules.resolve(), origin, config)
 
 
 def _quick_image(image: Path) -> Path:

@@ -22,6 +22,9 @@ BASE = {
     "overlay": "a root that can be written to",
 }
 
+#: What a kernel needs for a machine with an IOMMU.
+IOMMU = {"CONFIG_INTEL_IOMMU": "the IOMMU", "CONFIG_IRQ_REMAP": "VFIO with that IOMMU"}
+
 #: Order in which the same module may be found, and how it is unpacked.
 _KINDS = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 
@@ -37,7 +40,8 @@ class Modules:
             for file in kernel.modules.glob(f"kernel/**/*{kind}")
         }
         self._builtin = _builtin(kernel.modules)
-        self._contents: dict[str, bytes] = {}
+        config = kernel.config
+        self._config = frozenset(config.read_text().splitlines()) if config else None
 
     def closure(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
         """Name and content of these modules and what they need, in the order to load them.
@@ -50,12 +54,20 @@ class Modules:
             self._add(name.replace("-", "_"), found)
         return list(found.items())
 
-    def require(self, purposes: Mapping[str, str]) -> None:
-        """Raises UnavailableError that names every module that is missing, and what for."""
+    def require(self, purposes: Mapping[str, str], options: Mapping[str, str]) -> None:
+        """Raises UnavailableError that names all that is missing, and what for.
+
+        purposes: modules. options: what the kernel is to be built with, as far as that is known.
+        """
         missing = [
             f"{name} ({purpose})"
             for name, purpose in purposes.items()
             if name not in self._builtin and name not in self._files
+        ]
+        missing += [
+            f"{name} ({purpose})"
+            for name, purpose in options.items()
+            if self._config is not None and f"{name}=y" not in self._config
         ]
         if missing:
             raise UnavailableError(

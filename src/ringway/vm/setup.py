@@ -13,7 +13,7 @@ from .drives import storage
 from .host import Host
 from .initramfs import Errand, initramfs
 from .job import Job
-from .modules import BASE, Modules
+from .modules import BASE, IOMMU, Modules
 from .topology import Topology
 from .wiring import Wiring
 
@@ -99,7 +99,7 @@ def _shares(job: Job) -> Iterator[Share]:
 
 def _errand(host: Host, job: Job) -> Errand:
     modules = Modules(host.kernel)
-    modules.require(_purposes(job.topology))
+    modules.require(_purposes(job.topology), IOMMU if job.topology.machine.iommu else {})
     names = [*_purposes(job.topology), *job.topology.machine.modules]
     return Errand(
         modules=[
