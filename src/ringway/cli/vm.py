@@ -110,6 +110,11 @@ def vm(toolbox: Toolbox, /, command: tuple[str, ...], only_list: bool, **options
     return _run(command, **options)
 
 
+def _absolute(topology: str) -> str:
+    """A name stays; a file is found from every folder."""
+    return str(Path(topology).resolve()) if topology.endswith(".toml") else topology
+
+
 def _shell(only_print: bool) -> list[str]:
     from ringway.vm.terminal import shell_command
 
@@ -147,7 +152,7 @@ def _run(
         command=command or _shell(only_print),
         topology=load_topology(topology),
         directory=Path.cwd(),
-        environment={**os.environ, "RINGWAY_VM": topology},
+        environment={**os.environ, "RINGWAY_VM": _absolute(topology)},
         results=[folder.resolve() for folder in results],
     )
     host = find_host(kernel, accel, count_instructions)

@@ -182,7 +182,7 @@ def _namespaces(host: Host, own: Path) -> Iterator[Namespace]:
     """Block and character devices of one namespace have the same end of their names."""
     paths: dict[str, tuple[str, Path]] = {}
     generic: dict[str, str] = {}
-    for entry in sorted(own.iterdir()):
+    for entry in _entries(own):
         if found := _BLOCK.fullmatch(entry.name):
             # nvme0c1n1 is one controller's way to nvme0n1, which has the block device.
             paths[found[2]] = (f"nvme{found[1]}{found[2]}", entry)
@@ -193,6 +193,14 @@ def _namespaces(host: Host, own: Path) -> Iterator[Namespace]:
             yield _namespace(host, *paths[end], generic.get(end))
         else:
             yield Namespace(nsid=None, block=None, character=generic[end])
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Of a controller that may go while it is looked at."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _namespace(host: Host, block: str, entry: Path, character: str | None) -> Namespace:

@@ -22,7 +22,7 @@ from .pytest_plugin import PORT
 #: What is kept of what the guest writes beside its reports, in bytes.
 _TAIL = 8192
 #: Lines of the console that a failure shows.
-_CONSOLE_LINES = 30
+_CONSOLE_LINES = 60
 #: After the limit the guest still has this long to show where it hangs, in seconds.
 _GRACE = 5.0
 #: Longest for the machine and its pytest to come up, and for its tests to be collected, in seconds.
@@ -104,7 +104,7 @@ class Guest:
         collected = self._await("collected", _START_LIMIT, "did not collect its tests")
         self.missing = collected["missing"]
         for stream in self._streams.values():
-            stream.shown = True
+            stream.shown, stream.tail = True, b""
 
     def run(
         self, test: str, following: str | None, limit: float, act: Callable[[Event], None]

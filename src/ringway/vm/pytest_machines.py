@@ -6,9 +6,10 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -63,14 +64,20 @@ class Starter:
 STARTER = pytest.StashKey[Starter]()
 
 
-class Machines:
-    """The machine that runs now, if any. `say` tells people what takes its time."""
+class Say(Protocol):
+    """Tells people what takes its time, from a verbosity on."""
 
-    def __init__(self, config: pytest.Config, mode: str, say: Callable[[str], None]) -> None:
+    def __call__(self, text: str, verbosity: int = 0) -> None: ...
+
+
+class Machines:
+    """The machine that runs now, if any."""
+
+    def __init__(self, config: pytest.Config, mode: str, say: Say) -> None:
         self._config = config
         self._say = say
         self._needed = mode != "auto"
-        kernel = option(config, "emulated_nvme_kernel")
+        kernel = option(config, "emulated_nvme_kernel") or os.environ.get("RINGWAY_VM_KERNEL")
         default = Starter(mode, Path(kernel) if kernel else None)
         self._starter = config.stash.get(STARTER, default)
         self._guest: Guest | None = None
@@ -101,8 +108,11 @@ class Machines:
         raise self._hopeless[name]
 
     def _boot(self, name: str, tests: Sequence[pytest.Item]) -> Guest:
-        manner = self._starter.manner()
-        self._say(f"booting a machine of topology {topology(name).name}, {manner}")
+        if not self._boots:
+            self._say("looking for QEMU, a kernel and KVM", 1)
+        # Said in full the first time only.
+        manner = f", {self._starter.manner()}" if not self._boots else ""
+        self._say(f"booting a machine of topology {topology(name).name}{manner}")
         try:
             machine = self._starter.start(self._job(name))
         except UnavailableError:
@@ -119,6 +129,7 @@ class Machines:
             self.close()
             raise
         self._say(f"its pytest was ready after {machine.age:.1f} s")
+        self._say(f"tests to run in it: {len(tests)}, of {len(files)} files", 1)
         return self._guest
 
     def _job(self, name: str) -> Job:

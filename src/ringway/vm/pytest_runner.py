@@ -1,8 +1,8 @@
 """Runs marked tests in machines, in place of pytest's own protocol for a test.
 
-The tests of one topology follow each other, and so do those that stay on the host: one boot for each
-topology, one machine at a time. No fixture notices, since each of these groups has a session of its
-own, in which the order stays.
+The tests of one topology follow each other, and so do those that stay on the host: one boot for
+each topology, one machine at a time. No fixture notices, since each of these groups has a session
+of its own, in which the order stays.
 """
 
 from __future__ import annotations
@@ -166,9 +166,9 @@ class Runner:
 
     # ------------------------------------------------------------ words
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, verbosity: int = 0) -> None:
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and self._config.get_verbosity() >= 0:
+        if reporter is not None and self._config.getoption("verbose") >= verbosity:
             reporter.write_line(f"emulated NVMe: {text}")
 
 
