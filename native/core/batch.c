@@ -85,13 +85,22 @@ static int fill(struct rw_queue *queue, struct rw_batch *batch)
 	return 0;
 }
 
+static void note_failure(struct rw_batch *batch, const struct rw_completion *done)
+{
+	if (batch->failed++ && batch->first_failed < done->user_data)
+		return;
+	batch->first_failed = done->user_data;
+	batch->status = done->status;
+}
+
 static void record(struct rw_batch *batch, const struct rw_completion *done, int n)
 {
 	for (int i = 0; i < n; i++) {
 		batch->result[done[i].user_data] = done[i].result;
 		if (batch->latency)
 			batch->latency[done[i].user_data] = (int64_t)done[i].latency_ns;
-		batch->failed += done[i].result < 0;
+		if (done[i].result < 0)
+			note_failure(batch, &done[i]);
 	}
 	batch->done += (uint64_t)n;
 }

@@ -11,6 +11,7 @@
 #include "core/queue.h"
 #include "core/region.h"
 #include "core/thread.h"
+#include "nvme/status.h"
 
 static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rw_device *devices;
@@ -71,6 +72,10 @@ void rw_device_publish(struct rw_device *device)
 	device->info.synchronous = device->path->transfer != NULL;
 	if (!device->info.discard_alignment)
 		device->info.discard_alignment = device->info.block_size;
+	if (!device->info.max_discard)
+		device->info.max_discard = device->info.max_transfer;
+	if (!device->info.max_zeroes)
+		device->info.max_zeroes = device->info.max_transfer;
 	device->limit = (device->info.size + mask) & ~mask;
 	pthread_mutex_lock(&devices_lock);
 	device->serial = ++last_serial;
@@ -136,11 +141,29 @@ void rw_devices_unmap(uint32_t region)
 
 static const char *const opcode_names[] = { "read", "write", "flush", "discard", "write_zeroes" };
 
-int64_t rw_explain(uint32_t opcode, int64_t result)
+const char *rw_status_name(uint32_t status)
+{
+	return rw_nvme_status_name(status);
+}
+
+/* What the device itself said tells more than the errno it became. */
+static int64_t explain_status(const char *name, int error, uint32_t status)
+{
+	const char *sentence = rw_nvme_status_sentence(status);
+
+	rw_fail(error, "%s: %s (NVMe status 0x%x)%s%s", name, rw_nvme_status_name(status), status,
+		sentence[0] ? ": " : "", sentence);
+	rw_fail_status(status);
+	return -error;
+}
+
+int64_t rw_explain(uint32_t opcode, int64_t result, uint32_t status)
 {
 	const char *name = opcode <= RW_WRITE_ZEROES ? opcode_names[opcode] : "operation";
 	int error = (int)-result;
 
+	if (status)
+		return explain_status(name, error, status);
 	switch (error) {
 	case ENODATA:
 		return rw_fail(error, "%s: the file is shorter than it was when it was opened", name);
@@ -189,8 +212,8 @@ int rw_device_refusal(const struct rw_device *device, const struct rw_op *op)
 		return rw_fail(EROFS, "%s is open read-only; open it writable to %s", info->target,
 			       opcode_names[op->opcode]);
 	if (!(info->opcodes >> op->opcode & 1))
-		return rw_fail(EOPNOTSUPP, "%s on path %s cannot %s", info->target, info->path,
-			       opcode_names[op->opcode]);
+		return rw_fail(EOPNOTSUPP, "%s on path %s cannot %s: the device does not support it",
+			       info->target, info->path, opcode_names[op->opcode]);
 	if (!op->length)
 		return rw_fail(EINVAL, "a %s of zero bytes does nothing; give a length",
 			       opcode_names[op->opcode]);

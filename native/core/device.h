@@ -63,6 +63,14 @@ static inline uint32_t rw_alignment_of(const struct rw_device_info *info, uint32
 	return rw_has_data(opcode) ? info->block_size : info->discard_alignment;
 }
 
+/* The longest part of an operation. */
+static inline uint32_t rw_longest_of(const struct rw_device_info *info, uint32_t opcode)
+{
+	if (rw_has_data(opcode))
+		return info->max_transfer;
+	return opcode == RW_DISCARD ? info->max_discard : info->max_zeroes;
+}
+
 /* Is this an operation the device can be given? 0, or a negative errno with the reason. */
 static inline int rw_device_check(const struct rw_device *device, const struct rw_op *op)
 {

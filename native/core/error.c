@@ -8,10 +8,16 @@
 #include "ringway.h"
 
 static _Thread_local char detail[512];
+static _Thread_local uint32_t raw_status;
 
 const char *rw_detail(void)
 {
 	return detail;
+}
+
+uint32_t rw_status(void)
+{
+	return raw_status;
 }
 
 int rw_fail(int code, const char *format, ...)
@@ -24,6 +30,7 @@ int rw_fail(int code, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	memcpy(detail, text, sizeof(detail));
+	raw_status = 0;
 	return -code;
 }
 
@@ -35,4 +42,9 @@ void rw_fail_add(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(detail + used, sizeof(detail) - used, format, args);
 	va_end(args);
+}
+
+void rw_fail_status(uint32_t status)
+{
+	raw_status = status;
 }

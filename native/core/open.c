@@ -43,6 +43,12 @@ static int find_path(const char *name, const struct rw_path **out)
 	return *out ? 0 : rw_fail(EINVAL, "there is no path \"%s\"", name);
 }
 
+/* What EMEDIUMTYPE says is for the choice between paths. */
+static int told(int error)
+{
+	return error == -EMEDIUMTYPE ? -EINVAL : error;
+}
+
 int rw_probe(const struct rw_open_request *request)
 {
 	const struct rw_path *path;
@@ -53,7 +59,7 @@ int rw_probe(const struct rw_open_request *request)
 		error = find_path(request->path ? request->path : "", &path);
 	if (!error)
 		error = check_path(path, &target, request);
-	return error ? error : path->probe(&target, request);
+	return error ? error : told(path->probe(&target, request));
 }
 
 static int open_with(const struct rw_path *path, const struct rw_target *target,
@@ -111,7 +117,7 @@ static uint32_t choose_options(const struct rw_path *path, const struct rw_targe
 static int choose(const struct rw_target *target, struct rw_open_request request,
 		  struct reasons *reasons, struct rw_device **out)
 {
-	int error = 0;
+	int failure = 0, error;
 
 	for (uint32_t i = 0; rw_registry_at(i); i++) {
 		const struct rw_path *path = rw_registry_at(i);
@@ -131,9 +137,13 @@ static int choose(const struct rw_target *target, struct rw_open_request request
 		/* What is wrong with the target itself is wrong on every path. */
 		if (rw_open_is_final(error))
 			return rw_fail(-error, "%s", text);
+		/* That it serves another kind of target is no news. */
+		if (error == -EMEDIUMTYPE)
+			continue;
 		add_reason(reasons, path->info.name, text);
+		failure = error;
 	}
-	return rw_fail(error ? -error : EINVAL, "no path can open %s: %s", target->text,
+	return rw_fail(failure ? -failure : EINVAL, "no path can open %s: %s", target->text,
 		       reasons->text);
 }
 
@@ -172,5 +182,5 @@ int rw_device_open(const struct rw_open_request *request, struct rw_device **out
 		error = open_with(path, &target, request, out);
 	if (!error)
 		note_why(*out, "asked for by name", &reasons);
-	return error;
+	return told(error);
 }

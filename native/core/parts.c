@@ -10,7 +10,7 @@ static void carve_one(struct rw_queue *queue, struct rw_slot *slot, uint32_t ind
 {
 	struct rw_part *part = &queue->parts[queue->free_parts[--queue->free_part_count]];
 	uint64_t rest = slot->length - slot->carved;
-	uint32_t most = queue->device->info.max_transfer;
+	uint32_t most = rw_longest_of(&queue->device->info, slot->opcode);
 
 	part->offset = slot->offset + slot->carved;
 	part->memory = slot->memory ? slot->memory + slot->carved : 0;

@@ -9,13 +9,14 @@
 #include "core/queue.h"
 
 extern const struct rw_path rw_null_path, rw_mem_path, rw_posix_path, rw_libaio_path,
-	rw_io_uring_path;
+	rw_io_uring_path, rw_io_uring_cmd_path;
 
 /* Best first: the automatic choice takes the first that serves the target. */
 static const struct rw_path *const paths[] = {
 	&rw_io_uring_path,
 	&rw_libaio_path,
 	&rw_posix_path,
+	&rw_io_uring_cmd_path,
 	&rw_mem_path,
 	&rw_null_path,
 };

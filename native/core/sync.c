@@ -116,11 +116,11 @@ static int transfer_part(struct rw_device *device, const struct rw_op *op, uint6
 			 uint8_t *tries, int64_t deadline)
 {
 	uint64_t rest = op->length - *moved;
+	uint32_t most = rw_longest_of(&device->info, op->opcode);
 	struct rw_part part = {
 		.offset = op->offset + *moved,
 		.memory = op->memory + *moved,
-		.length = (uint32_t)(rest < device->info.max_transfer ? rest :
-				     device->info.max_transfer),
+		.length = (uint32_t)(rest < most ? rest : most),
 		.region = -1,
 		.opcode = (uint8_t)op->opcode,
 		.retried = *tries,
@@ -129,7 +129,7 @@ static int transfer_part(struct rw_device *device, const struct rw_op *op, uint6
 	int state = rw_part_advance(&device->info, &part, result);
 
 	if (state < 0)
-		return (int)rw_explain(op->opcode, state);
+		return (int)rw_explain(op->opcode, state, 0);
 	*moved += result > 0 ? (uint64_t)result : 0;
 	*tries = part.retried;
 	if (part.retried)
@@ -181,13 +181,13 @@ static int64_t transfer_at_once(struct rw_device *device, const struct rw_op *op
 	if (halfway.serial == device->serial)
 		return rw_fail(EBUSY, "this thread is inside another call; a signal handler must not do "
 				      "I/O");
-	if (op->length <= device->info.max_transfer) {
+	if (op->length <= rw_longest_of(&device->info, op->opcode)) {
 		result = device->path->transfer(device, &part);
 		if (result == (int64_t)op->length)
 			return result; /* as a rule: without a look at the clock */
 		state = rw_part_advance(&device->info, &part, result);
 		if (state < 0)
-			return rw_explain(op->opcode, state);
+			return rw_explain(op->opcode, state, 0);
 		moved = result > 0 ? (uint64_t)result : 0;
 		if (!state)
 			return (int64_t)moved;
@@ -202,8 +202,10 @@ static int64_t wait_for_it(struct rw_queue *queue, int64_t timeout_ns)
 	struct rw_completion done;
 	int n = rw_queue_collect(queue, &done, 1, 1, rw_deadline_ns(slice));
 
+	if (n > 0 && done.result < 0)
+		return rw_explain(done.opcode, done.result, done.status);
 	if (n > 0)
-		return done.result < 0 ? rw_explain(done.opcode, done.result) : done.result;
+		return done.result;
 	if (!n && timeout_ns > slice)
 		return -EINTR;
 	if (n != -EINTR)

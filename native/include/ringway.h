@@ -4,7 +4,7 @@
  * This header is the manual of the native core.
  *
  *   target      what is opened: a file, a block device, "null:1GiB", "mem:256MiB"
- *   path        a way to move blocks: null, mem, posix, libaio, io_uring
+ *   path        a way to move blocks: null, mem, posix, libaio, io_uring, io_uring_cmd
  *   device      an opened target; any thread may use it
  *   queue       submission and completion ring of one device, owned by the
  *               thread that created it
@@ -55,8 +55,16 @@ extern "C" {
 
 /* The sentence that belongs to the calling thread's last error. */
 const char *rw_detail(void);
-/* Notes such a sentence for the result of a failed operation; returns the result. */
-int64_t rw_explain(uint32_t opcode, int64_t result);
+/* The raw status of a device that the calling thread's last error came from, 0: of none. */
+uint32_t rw_status(void);
+/* Notes sentence and status for the result of a failed operation; returns the result. */
+int64_t rw_explain(uint32_t opcode, int64_t result, uint32_t status);
+/*
+ * A raw status is an NVMe completion's status field without its phase tag
+ * (Base Specification 2.0, 3.3.3.2.1): bits 0-7 the code, 8-10 its type, 14 Do
+ * Not Retry. This is the specification's name for it, "LBA Out of Range".
+ */
+const char *rw_status_name(uint32_t status);
 
 /* ------------------------------------------------------------- memory */
 
@@ -145,7 +153,9 @@ struct rw_device_info {
 	uint32_t block_size;     /* offsets and lengths are multiples of it */
 	uint32_t memory_alignment; /* memory addresses are multiples of it */
 	uint32_t discard_alignment; /* offsets and lengths of discard and write-zeroes are multiples of it */
-	uint32_t max_transfer;   /* longer operations are split; bytes */
+	uint32_t max_transfer;   /* longer reads and writes are split; bytes */
+	uint32_t max_discard;    /* and longer discards */
+	uint32_t max_zeroes;     /* and longer write-zeroes */
 	uint32_t max_depth;      /* deepest queue */
 	uint32_t opcodes;        /* bit (1 << opcode) for each that may be tried */
 	uint32_t options;        /* option bits in force */
@@ -217,6 +227,8 @@ struct rw_batch {
 	uint64_t next;           /* operations handed over */
 	uint64_t done;           /* operations complete */
 	uint64_t failed;         /* of which with a negative result */
+	uint64_t first_failed;   /* the lowest index among these */
+	uint32_t status;         /* and that operation's raw status */
 };
 
 /*
@@ -252,7 +264,7 @@ struct rw_completion {
 	uint64_t user_data;
 	int64_t result;          /* bytes, or negative errno */
 	uint64_t latency_ns;     /* submit to reap */
-	uint32_t status;         /* the device's raw status, 0 where it has none */
+	uint32_t status;         /* the device's raw status, 0 where it has none; rw_status_name() */
 	uint32_t opcode;
 };
 

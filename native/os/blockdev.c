@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 
 #include "core/error.h"
+#include "os/nvmechar.h"
 
 /*
  * A file has no command size of its own: the file system maps it to extents
@@ -34,12 +35,9 @@
  */
 #define DEFAULT_BLOCK_SIZE 4096u
 
-/*
- * One number of a disk's queue. A partition has no queue of its own: its disk
- * is one level up in sysfs.
- */
-static bool queue_number(unsigned int major, unsigned int minor, const char *sys_root,
-			 const char *name, uint64_t *out)
+/* A partition has no queue of its own: its disk is one level up in sysfs. */
+bool rw_queue_number(unsigned int major, unsigned int minor, const char *sys_root,
+		     const char *name, uint64_t *out)
 {
 	static const char *const levels[] = { "", "/.." };
 	unsigned long long value;
@@ -67,7 +65,7 @@ static uint64_t queue_number_or(unsigned int major, unsigned int minor, const ch
 {
 	uint64_t value = otherwise;
 
-	queue_number(major, minor, sys_root, name, &value);
+	rw_queue_number(major, minor, sys_root, name, &value);
 	return value;
 }
 
@@ -89,7 +87,7 @@ static bool moves_whole_pages(unsigned int major, unsigned int minor, const char
 {
 	uint64_t size;
 
-	return queue_number(major, minor, sys_root, "../disksize", &size);
+	return rw_queue_number(major, minor, sys_root, "../disksize", &size);
 }
 
 void rw_queue_facts(unsigned int major, unsigned int minor, const char *sys_root,
@@ -240,11 +238,12 @@ static int block_facts(int fd, bool direct, const struct stat *st, struct rw_fil
 	return settle_alignment(fd, direct, out);
 }
 
-static int refuse_kind(mode_t mode)
+static int refuse_kind(const struct stat *st)
 {
 	const char *kind;
+	int refusal;
 
-	switch (mode & S_IFMT) {
+	switch (st->st_mode & S_IFMT) {
 	case S_IFDIR:
 		return rw_fail(EISDIR, "the target is a directory: name a file in it, or a block "
 			       "device");
@@ -255,6 +254,9 @@ static int refuse_kind(mode_t mode)
 		kind = "a socket";
 		break;
 	case S_IFCHR:
+		refusal = rw_nvmechar_refuse(st->st_rdev, "/sys");
+		if (refusal)
+			return refusal;
 		kind = "a character device";
 		break;
 	default:
@@ -281,7 +283,7 @@ int rw_file_facts(int fd, bool direct, struct rw_file_facts *out)
 	else if (S_ISREG(st.st_mode))
 		ret = regular_facts(fd, direct, &st, &facts);
 	else
-		ret = refuse_kind(st.st_mode);
+		ret = refuse_kind(&st);
 	if (ret)
 		return ret;
 	facts.nowait = honours_nowait(fd, facts.size);

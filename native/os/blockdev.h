@@ -33,6 +33,10 @@ int rw_file_facts(int fd, bool direct, struct rw_file_facts *out);
 void rw_queue_facts(unsigned int major, unsigned int minor, const char *sys_root,
 		    struct rw_file_facts *out);
 
+/* One number from /sys/…/queue of a disk or of the disk of a partition; false: not told. */
+bool rw_queue_number(unsigned int major, unsigned int minor, const char *sys_root,
+		     const char *name, uint64_t *out);
+
 /*
  * 0 when nobody uses the block device, -EBUSY with a sentence naming the user:
  * a mount, swap or a holder (device mapper, RAID) on the device, on one of its
@@ -45,5 +49,13 @@ int rw_block_in_use(int fd, const char *proc_root, const char *sys_root);
 /* The same from what /proc and /sys say alone, without asking for the device itself. */
 int rw_block_number_in_use(unsigned int major, unsigned int minor, const char *proc_root,
 		       const char *sys_root);
+
+/*
+ * Holds an open block device that nobody uses exclusively, so that no mount
+ * comes while it is written to: a descriptor to close in the end, or why not.
+ * It is one of its own: a ring that is torn down keeps the descriptor for I/O
+ * open a little longer than us, even past the end of the process.
+ */
+int rw_block_claim(int fd);
 
 #endif

@@ -372,3 +372,21 @@ int rw_block_in_use(int fd, const char *proc_root, const char *sys_root)
 	ret = rw_block_number_in_use(major(st.st_rdev), minor(st.st_rdev), proc_root, sys_root);
 	return ret ? ret : ask_kernel(fd);
 }
+
+int rw_block_claim(int fd)
+{
+	int claim, error = rw_block_in_use(fd, "/proc", "/sys");
+	char name[32];
+
+	if (error)
+		return error;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd); /* this device, whatever the name is now */
+	claim = open(name, O_RDONLY | O_EXCL | O_CLOEXEC | O_NOCTTY);
+	if (claim >= 0)
+		return claim;
+	error = errno;
+	if (error == EBUSY)
+		return rw_fail(error, "the block device is in use by the kernel; unmount or release it "
+			       "before writing");
+	return rw_fail(error, "the block device cannot be held exclusively: %s", strerror(error));
+}

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "os/nvmechar.h"
 
 /* ---------------------------------------------------------------- opening */
 
@@ -50,17 +51,21 @@ static int refuse_open(int error, const struct rw_target *target,
 	return rw_fail(error, "cannot open %s: %s", name, strerror(error));
 }
 
-/* Whoever uses a block device is a better reason than the error its open gave. */
-static int refuse_block_device(int error, const struct rw_target *target,
-			       const struct rw_open_request *request)
+/* Who uses a block device, or what it is, is a better reason than the error its open gave. */
+static int refuse_device(int error, const struct rw_target *target,
+			 const struct rw_open_request *request)
 {
 	struct stat status;
-	int busy;
+	int better = 0;
 
-	if (!request->writable || stat(target->rest, &status) || !S_ISBLK(status.st_mode))
+	if (stat(target->rest, &status))
 		return refuse_open(error, target, request);
-	busy = rw_block_number_in_use(major(status.st_rdev), minor(status.st_rdev), "/proc", "/sys");
-	return busy ? busy : refuse_open(error, target, request);
+	if (S_ISCHR(status.st_mode))
+		better = rw_nvmechar_refuse(status.st_rdev, "/sys");
+	else if (S_ISBLK(status.st_mode) && request->writable)
+		better = rw_block_number_in_use(major(status.st_rdev), minor(status.st_rdev),
+						"/proc", "/sys");
+	return better ? better : refuse_open(error, target, request);
 }
 
 static int open_flags(const struct rw_open_request *request)
@@ -95,30 +100,11 @@ static int open_any(const struct rw_target *target, const struct rw_open_request
 	int error;
 
 	if (fd < 0)
-		return refuse_block_device(errno, target, request);
+		return refuse_device(errno, target, request);
 	error = set_flags(fd, target, request);
 	if (error)
 		close(fd);
 	return error ? error : fd;
-}
-
-/*
- * An exclusive open keeps a mount from coming while we write. It is one of its
- * own: a ring that is torn down keeps the descriptor for I/O open a little
- * longer than us, even past the end of the process.
- */
-static int claim_block_device(int fd, const struct rw_target *target,
-			      const struct rw_open_request *request)
-{
-	int error = rw_block_in_use(fd, "/proc", "/sys");
-	char name[32];
-	int claim;
-
-	if (error)
-		return error;
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd); /* this device, whatever the name is now */
-	claim = open(name, O_RDONLY | O_EXCL | O_CLOEXEC | O_NOCTTY);
-	return claim < 0 ? refuse_open(errno, target, request) : claim;
 }
 
 static int examine(struct rw_file *file, const struct rw_target *target,
@@ -134,7 +120,7 @@ static int examine(struct rw_file *file, const struct rw_target *target,
 		return rw_fail(EROFS, "%s is read-only", target->text);
 	if (!file->facts.block)
 		return 0;
-	file->claim = claim_block_device(file->fd, target, request);
+	file->claim = rw_block_claim(file->fd);
 	return file->claim < 0 ? file->claim : 0;
 }
 

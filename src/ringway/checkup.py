@@ -21,11 +21,11 @@ _REGION = 16 * _MIB
 #: The deepest queue the comparison asks for, with room for a second one.
 _WANTED_REQUESTS = 64
 
-#: What the io_uring path and its options need, oldest first.
+#: What the paths over io_uring and their options need, oldest first.
 _FEATURES: tuple[tuple[tuple[int, int], str], ...] = (
     ((5, 11), "io_uring with deadlines"),
     ((5, 13), "sqpoll without privilege"),
-    ((5, 19), "fixed"),
+    ((5, 19), "fixed, io_uring_cmd"),
     ((6, 1), "defer"),
 )
 

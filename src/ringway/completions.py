@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ringway.errors import ArgumentError, operation_error
+from ringway.errors import ArgumentError, operation_error, status_name
 
 #: ``struct rw_completion`` and ``struct rw_op`` as numpy sees them.
 COMPLETION_DTYPE = np.dtype(
@@ -63,10 +63,15 @@ class Completion(NamedTuple):
     status: int
     opcode: int
 
+    @property
+    def status_name(self) -> str:
+        """The specification's name for the raw status, "LBA Out of Range"; "" for 0."""
+        return status_name(self.status)
+
     def raise_for_status(self) -> Completion:
         """Raises the operation's error; returns itself when it succeeded."""
         if self.result < 0:
-            raise operation_error(self.opcode, self.result)
+            raise operation_error(self.opcode, self.result, status=self.status)
         return self
 
 

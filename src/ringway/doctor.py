@@ -7,9 +7,11 @@ probe, then looks at what else decides how the paths do here (`ringway.checkup`)
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from .checkup import MACHINE, Finding, examine_machine
 from .machine import read_machine
@@ -25,17 +27,26 @@ def examine(target: str | None) -> list[Finding]:
     """Every path and option for `target`, then the machine, then what emulated ones need.
 
     Without a target every path is tried: on a small file of its own in the current directory
-    (or the temporary one where that cannot be written to), in memory, over nothing.
+    (or the temporary one where that cannot be written to), on the first NVMe namespace there is,
+    in memory, over nothing.
     """
     catalog = native_catalog()
     with _scratch_file() as scratch:
-        machine = read_machine(scratch if target is None else target)
+        machine = read_machine(scratch if target is None else _with_blocks(target))
         refusal = catalog.probe(PathSpec("io_uring"), scratch, False, False)
         return [
             *examine_paths(catalog, target, scratch),
             *examine_machine(machine, refusal),
             *(examine_vm() if target is None else ()),
         ]
+
+
+def _with_blocks(target: str) -> str:
+    """The block device of an NVMe namespace named by its character device; else the target."""
+    node = Path(os.path.realpath(target))
+    block = node.with_name(node.name.replace("ng", "nvme", 1))
+    is_character = node.exists() and stat.S_ISCHR(node.stat().st_mode)
+    return str(block) if is_character and block.is_block_device() else target
 
 
 @contextmanager
@@ -51,11 +62,15 @@ def examine_paths(catalog: Catalog, target: str | None, scratch: str) -> list[Fi
     infos = list(catalog.paths) if target is None else catalog.serving(target)
     found: list[Finding] = []
     for info in infos:
-        chosen = target
-        if chosen is None:
-            chosen = f"{info.scheme}:{_SCRATCH_BYTES}" if info.scheme else scratch
-        found += _examine_path(catalog, info, chosen)
+        found += _examine_path(catalog, info, target or _some_target(info, scratch))
     return found
+
+
+def _some_target(info: PathInfo, scratch: str) -> str:
+    """What the path can be tried on, if this machine has such a thing."""
+    if info.name == "io_uring_cmd":
+        return next(map(str, sorted(Path("/dev").glob("ng*n*"))), scratch)
+    return f"{info.scheme}:{_SCRATCH_BYTES}" if info.scheme else scratch
 
 
 def _examine_path(catalog: Catalog, info: PathInfo, target: str) -> list[Finding]:

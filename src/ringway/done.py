@@ -27,6 +27,11 @@ class Done:
         self._batch.opcode = opcode
         self._batch.failed = int(np.count_nonzero(self.result < 0))
 
+    def note(self, index: int, status: int) -> None:
+        """An operation failed with that raw status; of the first one it is kept."""
+        if not self._batch.status or index < self._batch.first_failed:
+            self._batch.first_failed, self._batch.status = index, status
+
     @property
     def failed(self) -> int:
         """How many operations failed."""
@@ -50,6 +55,7 @@ class Done:
                 self._batch.opcode,
                 int(self.result[index]),
                 f" (operation {index} of {len(self)}; {self.failed} failed)",
+                self._batch.status if self._batch.first_failed == index else 0,
             )
         return self
 

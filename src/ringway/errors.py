@@ -15,6 +15,14 @@ from ringway._native import ffi, lib
 class RingwayError(OSError):
     """Anything that went wrong in ringway; `errno` tells what, `strerror` in words."""
 
+    #: The raw status of the device that the error came from; 0 where there was none.
+    status: int = 0
+
+    @property
+    def status_name(self) -> str:
+        """The specification's name for the raw status, "LBA Out of Range"; "" for 0."""
+        return status_name(self.status)
+
 
 class ArgumentError(RingwayError, ValueError):
     """An argument that cannot be: misaligned, empty, unknown (EINVAL)."""
@@ -107,6 +115,12 @@ _CLASSES: dict[int, type[RingwayError]] = {
 }
 
 
+def status_name(status: int) -> str:
+    """The name of an NVMe status (Base Specification 2.0, 3.3.3.2.1, without the phase tag)."""
+    name: bytes = ffi.string(lib.rw_status_name(status)) if status else b""
+    return name.decode()
+
+
 def error_of(code: int, text: str = "") -> RingwayError:
     """The exception for a negative errno."""
     return _CLASSES.get(-code, RingwayError)(-code, text or os.strerror(-code))
@@ -114,12 +128,15 @@ def error_of(code: int, text: str = "") -> RingwayError:
 
 def last_error(code: int, addition: str = "") -> RingwayError:
     """The exception for a negative errno the core has just returned to this thread."""
-    return error_of(code, ffi.string(lib.rw_detail()).decode(errors="replace") + addition)
+    error = error_of(code, ffi.string(lib.rw_detail()).decode(errors="replace") + addition)
+    if status := lib.rw_status():
+        error.status = status
+    return error
 
 
-def operation_error(opcode: int, result: int, addition: str = "") -> RingwayError:
-    """The exception for the negative result of a completed operation."""
-    return last_error(lib.rw_explain(opcode, result), addition)
+def operation_error(opcode: int, result: int, addition: str = "", status: int = 0) -> RingwayError:
+    """The exception for the negative result and raw status of a completed operation."""
+    return last_error(lib.rw_explain(opcode, result, status), addition)
 
 
 def check(code: int) -> int:

@@ -36,8 +36,14 @@ class Group:
         indexes = (rows["user_data"] & 0xFFFFFFFF).astype(np.int64)
         self.result.result[indexes] = rows["result"]
         self.result.latency_ns[indexes] = rows["latency_ns"]
+        if rows["status"].any():
+            self._note(indexes, rows["status"])
         self.done += len(rows)
         return self.done == len(self.ops)
+
+    def _note(self, indexes: NDArray[np.int64], statuses: NDArray[np.uint32]) -> None:
+        first = int(np.argmin(np.where(statuses != 0, indexes, len(self.ops))))
+        self.result.note(int(indexes[first]), int(statuses[first]))
 
     def finish(self) -> None:
         if not self.future.done():

@@ -176,8 +176,9 @@ class LoopQueue:
             if result >= 0:
                 future.set_result(result)
             else:
-                opcode = int(rows["opcode"][tokens.index(token)])
-                future.set_exception(operation_error(opcode, result))
+                row = rows[tokens.index(token)]
+                opcode, status = int(row["opcode"]), int(row["status"])
+                future.set_exception(operation_error(opcode, result, status=status))
 
     def _take_grouped(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Takes in what belongs to batches; returns the rest."""

@@ -3,6 +3,11 @@
 A *case* is a path with options, a kind of target, and direct or buffered. Cases come from the
 registry: a new path or option is tested without an edit here. test_paths.py tries all of them, and
 says why this machine cannot open some; the other tests run for those that it can.
+
+Targets are made where they can be. Drives are named by who runs the tests, since what is on them
+is overwritten: RINGWAY_TEST_NVME, an NVMe block device such as /dev/nvme1n1, gives the kinds "nvme"
+and "ng" (its character device), RINGWAY_TEST_POLLED, a block device with poll queues, the kind
+"polled". With one of them named, only cases on such drives run.
 """
 
 from __future__ import annotations
@@ -30,8 +35,24 @@ from ringway.paths import PathInfo, native_catalog
 SIZE = 256 << 10
 BLOCK = 4096
 
+#: Drives that may be overwritten, by kind.
+DRIVES = {
+    kind: drive
+    for kind, drive in {
+        "nvme": os.environ.get("RINGWAY_TEST_NVME", ""),
+        "ng": os.environ.get("RINGWAY_TEST_NVME", "").replace("/nvme", "/ng"),
+        "polled": os.environ.get("RINGWAY_TEST_POLLED", ""),
+    }.items()
+    if drive
+}
+
 #: Targets of paths that serve files and block devices, and whether they are opened so.
 KINDS = [("file", True), ("file", False), ("loop", True), ("zram", True)]
+if DRIVES:
+    KINDS = [(kind, True) for kind in DRIVES if kind != "ng"]
+
+#: Paths with targets of a kind of their own.
+OWN_KINDS = {"io_uring_cmd": [("ng", True)]}
 
 hypothesis.settings.register_profile(
     "contract",
@@ -167,13 +188,17 @@ class Targets:
             return self._cleanup.enter_context(_loop_device(make_file(self._folder / "loop.image")))
         if kind == "zram":
             return self._cleanup.enter_context(_zram_device(SIZE))
+        if kind in ("nvme", "ng", "polled"):
+            return DRIVES.get(kind) or pytest.skip("RINGWAY_TEST_NVME names no NVMe drive")
         return f"{kind}:{SIZE}"
 
 
 @pytest.fixture(scope="session")
-def targets(disk: Path) -> Iterator[Targets]:
+def targets(request: pytest.FixtureRequest) -> Iterator[Targets]:
+    # A machine whose drives are named may have no disk to make others on.
+    folder = Path() if DRIVES else request.getfixturevalue("disk")
     with ExitStack() as cleanup:
-        yield Targets(disk, cleanup)
+        yield Targets(folder, cleanup)
 
 
 # -------------------------------------------------------------------- cases
@@ -203,11 +228,18 @@ def _specs(info: PathInfo) -> list[str]:
     return ["+".join((info.name, *chosen)) for chosen in sets]
 
 
+def _kinds(info: PathInfo) -> list[tuple[str, bool]]:
+    """Kinds of targets that the path serves; of drives only those that are named, if any is."""
+    if info.scheme:
+        return [] if DRIVES else [(info.scheme, True), (info.scheme, False)]
+    own = OWN_KINDS.get(info.name, KINDS)
+    return [kind for kind in own if kind[0] in DRIVES] if DRIVES else own
+
+
 def _all_cases() -> list[Case]:
     cases = []
     for info in native_catalog().paths:
-        kinds = [(info.scheme, True), (info.scheme, False)] if info.scheme else KINDS
-        cases += [Case(spec, *kind) for kind in kinds for spec in _specs(info)]
+        cases += [Case(spec, *kind) for kind in _kinds(info) for spec in _specs(info)]
     return cases
 
 
@@ -227,18 +259,51 @@ def _main_specs() -> list[str]:
 
 
 @cache
+def _cases_on_drives() -> list[Case]:
+    """Those that open, with at most one option; where all polls, only with that one."""
+    return [
+        case
+        for case in _all_cases()
+        if case.spec.count("+") < 2
+        if case.kind != "polled" or case.spec.endswith("+iopoll")
+        if refusal(case, DRIVES[case.kind]) is None
+    ]
+
+
+@cache
 def _likely_cases() -> list[Case]:
     """Those that open on a file at hand; other sets of options only on that."""
+    if DRIVES:
+        return _cases_on_drives()
     kinds = ("file",) if os.geteuid() else ("file", "loop", "zram")
     with tempfile.NamedTemporaryFile(dir=_place()) as file:
         file.truncate(SIZE)
         return [
             case
             for case in _all_cases()
-            if case.kind not in dict(KINDS)
+            if case.kind not in ("ng", *dict(KINDS))
             or (case.kind in kinds and refusal(case, file.name) is None)
             if case.spec in _main_specs() or (case.kind, case.direct) == KINDS[0]
         ]
+
+
+def _is_for_drives(fixtures: set[str]) -> bool:
+    return bool({"case", "any_case"} & fixtures) and "disk" not in fixtures
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With drives named, tests of these cases alone."""
+    here = Path(__file__).parent
+    others = [
+        item
+        for item in items
+        if DRIVES
+        and here in item.path.parents
+        and not _is_for_drives(set(getattr(item, "fixturenames", ())))
+    ]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -273,9 +338,15 @@ def open_case(case: Case, targets: Targets) -> Callable[..., ringway.Device]:
 
 @pytest.fixture(scope="module")
 def dev(open_case: Callable[..., ringway.Device]) -> Iterator[ringway.Device]:
-    """A device of SIZE bytes that the tests of one module share."""
+    """A device of SIZE bytes or more that the tests of one module share."""
     with open_case() as device:
         yield device
+
+
+@pytest.fixture(scope="session")
+def extent() -> int:
+    """Bytes from the start of a device that tests fill: all of it, unless it was there before."""
+    return SIZE
 
 
 @pytest.fixture(scope="session")

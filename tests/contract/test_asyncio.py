@@ -22,7 +22,7 @@ def aopen_case(case, targets):
     return open_it
 
 
-async def test_write_and_read(aopen_case, case, block, random):
+async def test_write_and_read(aopen_case, case, block, random, extent):
     async with aopen_case() as dev:
         data, back = dev.alloc(block), dev.alloc(block)
         data[:] = np.frombuffer(random.bytes(block), np.uint8)
@@ -31,7 +31,8 @@ async def test_write_and_read(aopen_case, case, block, random):
         assert not case.keeps_data or np.array_equal(back, data)
         got = await dev.read(block + 7, 100)
         assert not case.keeps_data or got == bytes(data[7:107])
-        assert (dev.size, dev.path) == (256 << 10, case.spec.split("+")[0])
+        assert dev.size >= extent
+        assert dev.path == case.spec.split("+")[0]
         assert dev.why == dev.device.why
 
 
@@ -49,12 +50,12 @@ async def test_operations_without_data(aopen_case, case, block):
             assert "discard" in str(error)
 
 
-async def test_hundreds_of_awaits_over_a_shallow_queue(aopen_case, case, block, random):
+async def test_hundreds_of_awaits_over_a_shallow_queue(aopen_case, case, block, random, extent):
     async with aopen_case(depth=16) as dev:
-        data = dev.alloc(dev.size)
-        data[:] = np.frombuffer(random.bytes(dev.size), np.uint8)
+        data = dev.alloc(extent)
+        data[:] = np.frombuffer(random.bytes(extent), np.uint8)
         await dev.write(0, data)
-        offsets = (random.integers(0, dev.size // block, 400) * block).tolist()
+        offsets = (random.integers(0, extent // block, 400) * block).tolist()
         buffer = dev.alloc(400 * block)
         parts = [buffer[i * block : (i + 1) * block] for i in range(400)]
         done = await asyncio.gather(*map(dev.readinto, offsets, parts))

@@ -9,9 +9,9 @@ import ringway
 
 
 @pytest.fixture
-def filled(dev, case, random):
+def filled(dev, case, random, extent):
     """The device and what it holds; None where nothing is kept."""
-    data = np.frombuffer(random.bytes(dev.size), np.uint8)
+    data = np.frombuffer(random.bytes(extent), np.uint8)
     dev.write(0, data)
     return data if case.keeps_data else None
 
@@ -21,33 +21,33 @@ def blocks_of(data, offsets, bs):
 
 
 @pytest.mark.parametrize("depth", [1, 3, 64, 200])
-def test_read_many_fills_the_buffer_in_order(dev, filled, block, random, depth):
-    offsets = random.permutation(dev.size // block) * block
-    buffer = dev.alloc(dev.size)
+def test_read_many_fills_the_buffer_in_order(dev, filled, block, random, depth, extent):
+    offsets = random.permutation(extent // block) * block
+    buffer = dev.alloc(extent)
     done = dev.read_many(offsets, buffer, bs=block, depth=depth)
     assert done.failed == 0
     assert done.result.tolist() == [block] * len(offsets)
     assert filled is None or np.array_equal(buffer, blocks_of(filled, offsets, block))
 
 
-def test_write_many_is_its_counterpart(dev, case, block, random):
-    offsets = random.permutation(dev.size // block) * block
-    data = dev.alloc(dev.size)
-    data[:] = np.frombuffer(random.bytes(dev.size), np.uint8)
+def test_write_many_is_its_counterpart(dev, case, block, random, extent):
+    offsets = random.permutation(extent // block) * block
+    data = dev.alloc(extent)
+    data[:] = np.frombuffer(random.bytes(extent), np.uint8)
     assert dev.write_many(offsets, data, block).raise_for_status().failed == 0
-    back = np.frombuffer(dev.read(0, dev.size), np.uint8)
+    back = np.frombuffer(dev.read(0, extent), np.uint8)
     assert not case.keeps_data or np.array_equal(blocks_of(back, offsets, block), data)
 
 
-def test_many_more_operations_than_depth(dev, block, random):
-    offsets = random.integers(0, dev.size // block, 3000) * block
+def test_many_more_operations_than_depth(dev, block, random, extent):
+    offsets = random.integers(0, extent // block, 3000) * block
     done = dev.read_many(offsets, dev.alloc(3000 * block), depth=16)
     assert (done.result == block).all()
 
 
-def test_overlapping_reads_at_depth(dev, filled, random):
+def test_overlapping_reads_at_depth(dev, filled, random, extent):
     bs = dev.block_size * 8
-    offsets = random.integers(0, (dev.size - bs) // dev.block_size, 100) * dev.block_size
+    offsets = random.integers(0, (extent - bs) // dev.block_size, 100) * dev.block_size
     buffer = dev.alloc(100 * bs)
     dev.read_many(offsets, buffer, bs, depth=32).raise_for_status()
     assert filled is None or np.array_equal(buffer, blocks_of(filled, offsets, bs))
@@ -116,14 +116,14 @@ def test_memory_of_the_caller(dev, filled, block, random):
 
 
 @pytest.fixture
-def refuse(dev, case, block):
+def refuse(dev, case, block, extent):
     """Refuses arguments to write_many; says why, and checks that nothing was written."""
 
     def check(*arguments, **options):
-        before = dev.read(0, dev.size)
+        before = dev.read(0, extent)
         with pytest.raises((ringway.ArgumentError, TypeError)) as caught:
             dev.write_many(*arguments, **options)
-        assert not case.keeps_data or dev.read(0, dev.size) == before
+        assert not case.keeps_data or dev.read(0, extent) == before
         return str(caught.value)
 
     return check

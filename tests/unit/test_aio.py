@@ -44,7 +44,7 @@ async def test_operations_run_in_the_order_they_were_started():
 
 async def test_a_failing_core_fails_every_await(monkeypatch):
     async with ringway.aopen("mem:1MiB", depth=2) as dev:
-        monkeypatch.setattr(loop_queue, "_reap", lambda *_: lib.rw_explain(0, -errno.EIO))
+        monkeypatch.setattr(loop_queue, "_reap", lambda *_: lib.rw_explain(0, -errno.EIO, 0))
         starts = [dev.readinto(0, dev.alloc(512)) for _ in range(4)]
         starts.append(dev.read_many([0, 0], dev.alloc(1024)))
         for start in starts:

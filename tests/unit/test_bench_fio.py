@@ -41,6 +41,7 @@ def settings(spec: RunSpec) -> dict[str, str]:
         ("io_uring+fixed+defer", "io_uring", "io_uring+fixed+defer"),
         ("io_uring+sqpoll", "io_uring", "io_uring+sqpoll"),
         ("io_uring+iopoll", "io_uring", "io_uring+iopoll"),
+        ("io_uring_cmd+fixed", "io_uring_cmd", "io_uring_cmd+fixed+defer"),
     ],
 )
 def test_equivalents(path: str, engine: str, same: str) -> None:
@@ -50,6 +51,11 @@ def test_equivalents(path: str, engine: str, same: str) -> None:
     again = equivalent(found.path)
     assert again is not None
     assert again.path == same
+
+
+def test_commands_are_asked_for_as_nvme_and_without_o_direct(target: str) -> None:
+    job = settings(RunSpec(target, "io_uring_cmd", Workload(depth=8)))
+    assert (job["cmd_type"], job["direct"], job["iodepth"]) == ("nvme", "0", "8")
 
 
 def test_differences_are_told() -> None:

@@ -78,7 +78,7 @@ def test_an_allowed_ring_says_what_allows_it(facts: dict[str, object], text: str
         ("6.18.44", None),
         ("6.1.0-18-amd64", None),
         ("6.0.9", "for defer (6.1)"),
-        ("5.15.0-91-generic", "for fixed (5.19), defer (6.1)"),
+        ("5.15.0-91-generic", "for fixed, io_uring_cmd (5.19), defer (6.1)"),
         ("4.19.0", "io_uring with deadlines (5.11)"),
         ("unreadable", "io_uring with deadlines (5.11)"),
     ],

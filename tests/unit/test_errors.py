@@ -65,7 +65,7 @@ def test_what_is_no_error_is_handed_on(code):
 
 
 def test_the_cores_sentence_is_used():
-    code = lib.rw_explain(lib.RW_READ, -errno.ENODATA)
+    code = lib.rw_explain(lib.RW_READ, -errno.ENODATA, 0)
     with pytest.raises(ringway.TruncatedError, match="read: the file is shorter than it was"):
         check(code)
     assert str(last_error(code, " (twice)")).endswith("opened (twice)")

@@ -81,9 +81,23 @@ static void explained(void)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		CHECK_EQ(rw_explain(cases[i].opcode, -cases[i].error), -cases[i].error);
+		CHECK_EQ(rw_explain(cases[i].opcode, -cases[i].error, 0), -cases[i].error);
 		CHECK(!strncmp(rw_detail(), cases[i].text, strlen(cases[i].text)));
 	}
+}
+
+/* A device's own word for it goes before the errno's, and stays until the next error. */
+static void explained_by_status(void)
+{
+	CHECK_EQ(rw_explain(RW_READ, -EIO, 0x4281), -EIO);
+	CHECK(is("read: Unrecovered Read Error (NVMe status 0x4281): the drive could not read its "
+		 "media"));
+	CHECK_EQ(rw_status(), 0x4281);
+	CHECK_EQ(rw_explain(RW_WRITE, -EIO, 0x7c0), -EIO);
+	CHECK(is("write: Vendor Specific Status (NVMe status 0x7c0)"));
+	rw_fail(EINVAL, "another");
+	CHECK_EQ(rw_status(), 0);
+	CHECK(!strcmp(rw_status_name(0x80), "LBA Out of Range"));
 }
 
 int main(void)
@@ -92,5 +106,6 @@ int main(void)
 	long_sentences();
 	every_thread_has_its_own();
 	explained();
+	explained_by_status();
 	return rw_check_end();
 }

@@ -12,6 +12,7 @@
 
 #include "core/open.h"
 #include "core/region.h"
+#include "paths/file.h"
 #include "paths/uring.h"
 #include "tests/paths/real_file.h"
 

@@ -6,7 +6,9 @@
 /* errors */
 
 const char *rw_detail(void);
-int64_t rw_explain(uint32_t opcode, int64_t result);
+uint32_t rw_status(void);
+int64_t rw_explain(uint32_t opcode, int64_t result, uint32_t status);
+const char *rw_status_name(uint32_t status);
 
 /* memory */
 
@@ -76,6 +78,8 @@ struct rw_device_info {
 	uint32_t memory_alignment;
 	uint32_t discard_alignment;
 	uint32_t max_transfer;
+	uint32_t max_discard;
+	uint32_t max_zeroes;
 	uint32_t max_depth;
 	uint32_t opcodes;
 	uint32_t options;
@@ -116,6 +120,8 @@ struct rw_batch {
 	uint64_t next;
 	uint64_t done;
 	uint64_t failed;
+	uint64_t first_failed;
+	uint32_t status;
 };
 
 int rw_batch_run(struct rw_device *device, struct rw_batch *batch, int64_t slice_ns);

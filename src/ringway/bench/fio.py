@@ -6,11 +6,14 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import ringway
 
 from .executor import Progress, RunError, RunSpec, Status, now
 from .fiojson import measurement_of
@@ -24,7 +27,18 @@ _POLL = 0.1
 #: Longer than any run; a fio that does not end by then is stuck.
 _PATIENCE = 60.0
 
-_ENGINES = {"posix": "psync", "libaio": "libaio", "io_uring": "io_uring", "null": "null"}
+_ENGINES = {
+    "posix": "psync",
+    "libaio": "libaio",
+    "io_uring": "io_uring",
+    "io_uring_cmd": "io_uring_cmd",
+    "null": "null",
+}
+_ALWAYS: dict[str, dict[str, object]] = {
+    "io_uring": {"nonvectored": 1},
+    # Commands know no page cache, and their device refuses O_DIRECT.
+    "io_uring_cmd": {"nonvectored": 1, "cmd_type": "nvme", "direct": 0},
+}
 _OPTIONS: dict[str, dict[str, object]] = {
     "fixed": {"fixedbufs": 1, "registerfiles": 1},
     "sqpoll": {"sqthread_poll": 1},
@@ -59,7 +73,7 @@ def equivalent(path: str) -> Equivalent | None:
     engine = _ENGINES.get(name)
     if engine is None or any(option not in _OPTIONS for option in options):
         return None
-    settings: dict[str, object] = {"nonvectored": 1} if name == "io_uring" else {}
+    settings = dict(_ALWAYS.get(name, {}))
     for option in options:
         settings.update(_OPTIONS[option])
     real, differences = _really(name, options)
@@ -67,7 +81,7 @@ def equivalent(path: str) -> Equivalent | None:
 
 
 def _really(name: str, options: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    if name != "io_uring" or "defer" in options:
+    if not name.startswith("io_uring") or "defer" in options:
         return options, ()
     if "sqpoll" in options:
         registers = () if "fixed" in options else ("fio registers the file",)
@@ -226,8 +240,11 @@ def _target(spec: RunSpec) -> dict[str, object]:
 
 
 def target_size(target: str) -> int:
-    """Size in bytes of a file or block device; asked by seeking, which serves both."""
+    """Size in bytes of a file or block device, asked by seeking, or of an NVMe namespace."""
     try:
+        if stat.S_ISCHR(os.stat(target).st_mode):
+            with ringway.open(target) as device:
+                return device.size
         with open(target, "rb", buffering=0) as file:
             return file.seek(0, os.SEEK_END)
     except OSError as error:

@@ -89,6 +89,7 @@ with ringway.open(target) as dev:
 
 LIMIT = """
 import os, resource, sys
+from ringway import *  # all of it, while its files can be read
 import ringway
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (64 << 10, 64 << 10))
 if not os.getuid():  # root's capabilities lift the limit

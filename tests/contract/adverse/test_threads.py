@@ -33,10 +33,10 @@ def in_threads():
     return run
 
 
-def test_one_device_serves_many_threads(case, open_case, block, in_threads):
+def test_one_device_serves_many_threads(case, open_case, block, in_threads, extent):
     """Each works on a part of its own, by sync calls, batches and a queue."""
     with open_case() as dev:
-        part = dev.size // THREADS // block * block
+        part = extent // THREADS // block * block
 
         def work(index):
             random = np.random.default_rng(index)
