@@ -145,7 +145,8 @@ const struct rw_path rw_io_uring_cmd_path = {
 		.summary = "NVMe commands over io_uring, past the block layer; for /dev/ngXnY",
 	},
 	.abi = RW_PATH_ABI,
-	.preferred = RW_URING_FIXED | RW_URING_DEFER,
+	/* Not fixed: on kernels before 6.16 a short command in registered memory costs more. */
+	.preferred = RW_URING_DEFER,
 	.options = rw_uring_options,
 	.device_size = sizeof(struct rw_cmd_device),
 	.queue_size = sizeof(struct rw_cmd_queue),

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,28 +14,43 @@
 
 /* ---------------------------------------------------------- which target */
 
-/* Names what to open instead: the core asks other paths about this target. */
-static int refuse_block_device(const char *name, dev_t device)
+/* A namespace, and the name its character device is opened by. */
+struct found {
+	struct rw_nvmechar facts;
+	char node[PATH_MAX];
+};
+
+/*
+ * Commands to a namespace that was named by its block device go to the
+ * character device beside it. -EMEDIUMTYPE: the core asks other paths.
+ */
+static int find_beside(const char *name, dev_t block, struct found *out)
 {
 	char beside[32];
+	struct stat status;
 
-	if (!rw_nvmechar_beside(device, "/sys", beside, sizeof(beside)))
-		return rw_fail(EMEDIUMTYPE, "path io_uring_cmd serves the character device of an NVMe "
-			       "namespace, /dev/ngXnY (Linux 5.13 or later); %s has none", name);
-	return rw_fail(EMEDIUMTYPE, "path io_uring_cmd serves the character device of an NVMe namespace: "
-		       "name /dev/%s, the namespace that %s is or is a part of", beside, name);
+	if (!rw_nvmechar_beside(block, "/sys", beside, sizeof(beside)))
+		return rw_fail(EMEDIUMTYPE, "path io_uring_cmd sends NVMe commands to a namespace, "
+			       "/dev/ngXnY or /dev/nvmeXnY (Linux 5.13 or later); %s is none", name);
+	snprintf(out->node, sizeof(out->node), "/dev/%s", beside);
+	if (stat(out->node, &status))
+		return rw_fail(EMEDIUMTYPE, "the character device of %s, %s, is not there: in a container "
+			       "it must be passed in too", name, out->node);
+	if (!S_ISCHR(status.st_mode) || !rw_nvmechar_find(status.st_rdev, "/sys", &out->facts) ||
+	    out->facts.block != block)
+		return rw_fail(EMEDIUMTYPE, "path io_uring_cmd sends commands to whole namespaces, and %s "
+			       "is a part of one: name %s", name, out->node);
+	return 0;
 }
 
-static int refuse_kind(const char *name, const struct stat *status)
+static int refuse_kind(const char *name)
 {
-	if (S_ISBLK(status->st_mode))
-		return refuse_block_device(name, status->st_rdev);
 	return rw_fail(EMEDIUMTYPE, "path io_uring_cmd serves the character device of an NVMe namespace, "
 		       "/dev/ngXnY, and %s is none%s", name, access("/sys/class/nvme-generic", F_OK) ?
 		       "; the kernel shows no such device here" : "");
 }
 
-static int find_target(const struct rw_target *target, struct rw_nvmechar *out)
+static int find_target(const struct rw_target *target, struct found *out)
 {
 	struct stat status;
 	int code;
@@ -43,8 +60,11 @@ static int find_target(const struct rw_target *target, struct rw_nvmechar *out)
 		return code == ENOENT ? rw_fail(code, "%s does not exist", target->text) :
 		       rw_fail(code, "cannot open %s: %s", target->text, strerror(code));
 	}
-	if (!S_ISCHR(status.st_mode) || !rw_nvmechar_find(status.st_rdev, "/sys", out))
-		return refuse_kind(target->text, &status);
+	if (S_ISBLK(status.st_mode))
+		return find_beside(target->text, status.st_rdev, out);
+	if (!S_ISCHR(status.st_mode) || !rw_nvmechar_find(status.st_rdev, "/sys", &out->facts))
+		return refuse_kind(target->text);
+	snprintf(out->node, sizeof(out->node), "%s", target->rest);
 	return 0;
 }
 
@@ -73,22 +93,23 @@ static int refuse_permission(const struct rw_nvmechar *facts)
 		       "be opened for writing", facts->name);
 }
 
-static int open_node(const struct rw_target *target, const struct rw_nvmechar *facts, bool writable)
+static int open_node(const struct found *target, bool writable)
 {
+	const struct rw_nvmechar *facts = &target->facts;
 	struct rw_nvmechar found;
 	struct stat status;
-	int fd = open(target->rest, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	int fd = open(target->node, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	int code = errno;
 
 	if (fd < 0 && (code == EACCES || code == EPERM))
 		return refuse_permission(facts);
 	if (fd < 0)
-		return rw_fail(code, "cannot open %s: %s", target->text, strerror(code));
+		return rw_fail(code, "cannot open %s: %s", target->node, strerror(code));
 	if (!fstat(fd, &status) && rw_nvmechar_find(status.st_rdev, "/sys", &found) &&
 	    !strcmp(found.name, facts->name))
 		return fd;
 	close(fd);
-	return rw_fail(ENXIO, "%s became another device while it was opened", target->text);
+	return rw_fail(ENXIO, "%s became another device while it was opened", target->node);
 }
 
 struct identity {
@@ -178,18 +199,18 @@ int rw_cmd_open(struct rw_device *base, const struct rw_target *target,
 		const struct rw_open_request *request)
 {
 	struct rw_cmd_device *device = (struct rw_cmd_device *)base;
-	struct rw_nvmechar facts;
-	int error = find_target(target, &facts);
+	struct found found;
+	int error = find_target(target, &found);
 
 	if (!error)
-		error = check_kind(&facts, request);
+		error = check_kind(&found.facts, request);
 	if (error)
 		return error;
 	device->claim = -1;
-	device->fd = open_node(target, &facts, request->writable);
+	device->fd = open_node(&found, request->writable);
 	if (device->fd < 0)
 		return device->fd;
-	error = open_namespace(device, &facts, request);
+	error = open_namespace(device, &found.facts, request);
 	if (error)
 		close(device->fd);
 	return error;

@@ -7,7 +7,6 @@ probe, then looks at what else decides how the paths do here (`ringway.checkup`)
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from .checkup import MACHINE, Finding, examine_machine
 from .machine import read_machine
 from .paths import Catalog, PathInfo, PathSpec, native_catalog
+from .storage import block_node
 from .vm.checkup import examine_vm
 
 __all__ = ["MACHINE", "Finding", "examine", "examine_paths"]
@@ -32,21 +32,13 @@ def examine(target: str | None) -> list[Finding]:
     """
     catalog = native_catalog()
     with _scratch_file() as scratch:
-        machine = read_machine(scratch if target is None else _with_blocks(target))
+        machine = read_machine(scratch if target is None else block_node(target))
         refusal = catalog.probe(PathSpec("io_uring"), scratch, False, False)
         return [
             *examine_paths(catalog, target, scratch),
             *examine_machine(machine, refusal),
             *(examine_vm() if target is None else ()),
         ]
-
-
-def _with_blocks(target: str) -> str:
-    """The block device of an NVMe namespace named by its character device; else the target."""
-    node = Path(os.path.realpath(target))
-    block = node.with_name(node.name.replace("ng", "nvme", 1))
-    is_character = node.exists() and stat.S_ISCHR(node.stat().st_mode)
-    return str(block) if is_character and block.is_block_device() else target
 
 
 @contextmanager

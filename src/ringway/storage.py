@@ -10,6 +10,20 @@ from pathlib import Path
 _SECTOR = 512
 
 
+def block_node(target: str) -> str:
+    """The block device of an NVMe namespace named by its character device; else the target."""
+    node = Path(os.path.realpath(target))
+    block = node.with_name(node.name.replace("ng", "nvme", 1))
+    return str(block) if node.is_char_device() and block.is_block_device() else target
+
+
+def command_node(target: str) -> str:
+    """The character device of an NVMe namespace named by its block device; else the target."""
+    node = Path(os.path.realpath(target))
+    character = node.with_name(node.name.replace("nvme", "ng", 1))
+    return str(character) if node.is_block_device() and character.is_char_device() else target
+
+
 @dataclass(frozen=True)
 class BlockDevice:
     """A block device in sysfs; `folder` is its own, `queue` the whole disk's queue folder."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import ringway
 
+from ..storage import command_node
 from .executor import Progress, RunError, RunSpec, Status, now
 from .fiojson import measurement_of
 from .meter import DeviceMeter, HelperMeter
@@ -222,12 +223,14 @@ def _target(spec: RunSpec) -> dict[str, object]:
         from .units import parse_size
 
         return {"size": work.span or parse_size(spec.target.partition(":")[2])}
-    size = work.span or target_size(spec.target) - work.offset
+    commands = (spec.path or "").startswith("io_uring_cmd")
+    target = command_node(spec.target) if commands else spec.target
+    size = work.span or target_size(target) - work.offset
     if size < work.bs:
         raise RunError(f"{spec.target}: the range holds no block of {work.bs} bytes")
     return {
         # A colon separates file names in a job.
-        "filename": spec.target.replace(":", r"\:"),
+        "filename": target.replace(":", r"\:"),
         "offset": work.offset,
         "size": size - size % work.bs,
         "direct": int(work.direct),

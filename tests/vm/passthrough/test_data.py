@@ -42,7 +42,7 @@ def random_bytes(count, seed=0):
 
 def test_the_automatic_choice_takes_it(drive):
     with ringway.open(drive.char) as dev:
-        assert (dev.path, dev.options) == (PATH, ("fixed", "defer"))
+        assert (dev.path, dev.options) == (PATH, ("defer",))
         assert dev.why == "the best path that works here"
         assert dev.direct
 

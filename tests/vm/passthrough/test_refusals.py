@@ -32,9 +32,12 @@ def test_other_paths_name_this_one(small, path):
 
 
 @on_plain_drives
-def test_the_block_device_is_refused_by_name(small):
-    with pytest.raises(ringway.ArgumentError, match=f"name {small.char}, the namespace that"):
-        ringway.open(small.block, PATH)
+def test_the_block_device_names_the_namespace_too(small):
+    with ringway.open(small.block, PATH) as dev, ringway.open(small.char, PATH) as same:
+        assert (dev.path, dev.size) == (PATH, same.size)
+        assert dev.read(0, 4096) == same.read(0, 4096)
+    with ringway.open(small.block) as dev:
+        assert dev.path == "io_uring"
     with pytest.raises(ringway.ArgumentError, match="is none"):
         ringway.open(small.controller, PATH)
 
@@ -82,7 +85,7 @@ def test_a_partition_in_use_keeps_writers_out(small):
     try:
         with pytest.raises(ringway.BusyError, match=f"{Path(node).name} is swap space"):
             ringway.open(small.char, PATH, writable=True)
-        with pytest.raises(ringway.ArgumentError, match=f"name {small.char}"):
+        with pytest.raises(ringway.ArgumentError, match=f"a part of one: name {small.char}"):
             ringway.open(node, PATH)
     finally:
         subprocess.run(["swapoff", node], check=True)
