@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -89,6 +90,15 @@ def run(arguments: Sequence[str] | None = None, toolbox: Toolbox | None = None) 
         return status
 
 
+def _open_standard_descriptors() -> None:
+    """Of those that are closed, so that no file of ours becomes the caller's standard output."""
+    while True:
+        fd = os.open(os.devnull, os.O_RDWR)
+        if fd > 2:
+            os.close(fd)
+            return
+
+
 def _usage(error: click.UsageError) -> str:
     """One line: what was wrong, and where the right use is told."""
     text = " ".join(error.format_message().split()).rstrip(".")
@@ -98,4 +108,5 @@ def _usage(error: click.UsageError) -> str:
 
 def main() -> None:
     """The entry point of the ``ringway`` command."""
+    _open_standard_descriptors()
     sys.exit(run())

@@ -9,7 +9,7 @@ import click
 from ringway.bench.configs import ConfigError
 from ringway.bench.executor import RunError, SpecError, reason_of
 from ringway.paths import UnknownPath
-from ringway.vm.errors import MachineError, StoppedError
+from ringway.vm.errors import JobError, MachineError, StoppedError
 
 #: Errors that show before any I/O that what was asked for cannot be.
 _USAGE = {errno.ENOENT, errno.EISDIR, errno.EINVAL, errno.ERANGE, errno.EROFS, errno.ENOTDIR}
@@ -17,6 +17,9 @@ _USAGE = {errno.ENOENT, errno.EISDIR, errno.EINVAL, errno.ERANGE, errno.EROFS, e
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 #: The machine that a command was to run in failed; free of what the command itself may end with.
 MACHINE = 125
+
+
+_MACHINE_ENDS = {StoppedError: INTERRUPTED, JobError: USAGE}
 
 
 class Stopped(Exception):
@@ -33,7 +36,7 @@ def describe_failure(error: Exception) -> tuple[str, int]:
     if isinstance(error, ConfigError | SpecError | UnknownPath):
         return str(error), USAGE
     if isinstance(error, MachineError):
-        return str(error), INTERRUPTED if isinstance(error, StoppedError) else MACHINE
+        return str(error), _MACHINE_ENDS.get(type(error), MACHINE)
     if isinstance(error, OSError):
         return reason_of(error), USAGE if error.errno in _USAGE else FAILED
     if isinstance(error, RunError | ImportError):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from .cache import cache_folder
+from .cache import cache_folder, keep
+from .errors import UnavailableError
 from .initramfs import Entry, archive, find_busybox
 from .kernel import Kernel
 from .process import mortal
@@ -82,9 +84,9 @@ def _kvm_refusal(qemu: Qemu, kernel: Kernel) -> str:
     verdict = _kept_verdict()
     if verdict is None or (verdict.boot, verdict.subject) != (_boot_id(), subject):
         verdict = _Verdict(_boot_id(), subject, _try_kvm(qemu.binary, kernel))
-        fresh = _verdict_file().with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(msgspec.json.encode(verdict))
-        fresh.rename(_verdict_file())
+        # Where it cannot be kept, the next machine finds out again.
+        with suppress(UnavailableError):
+            keep(verdict_file(), msgspec.json.encode(verdict))
     return verdict.refusal
 
 
@@ -101,13 +103,14 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _verdict_file() -> Path:
+def verdict_file() -> Path:
+    """Where the verdict is kept."""
     return cache_folder() / "kvm-verdict.json"
 
 
 def _kept_verdict() -> _Verdict | None:
     try:
-        return msgspec.json.decode(_verdict_file().read_bytes(), type=_Verdict)
+        return msgspec.json.decode(verdict_file().read_bytes(), type=_Verdict)
     except (OSError, msgspec.DecodeError):
         return None
 

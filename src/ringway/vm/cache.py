@@ -15,24 +15,48 @@ from .errors import UnavailableError
 _PATIENCE = 600
 
 
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/ringway``, made when it is not there; XDG Base Directory Specification."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base, "ringway")
+_ADVICE = "set XDG_CACHE_HOME to a folder that can be written to"
+
+
+def cache_folder(name: str = "") -> Path:
+    """``$XDG_CACHE_HOME/ringway/name``, made when it is not there.
+
+    Source: XDG Base Directory Specification. Raises UnavailableError.
+    """
     try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base, "ringway", name)
         folder.mkdir(parents=True, exist_ok=True)
+    except RuntimeError as error:
+        raise UnavailableError(f"there is no home directory for a cache: {_ADVICE}") from error
     except OSError as error:
-        raise UnavailableError(
-            f"{folder} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder that can "
-            "be written to"
-        ) from error
+        raise UnavailableError(f"{folder} cannot be made ({error.strerror}): {_ADVICE}") from error
     return folder
+
+
+def keep(file: Path, content: bytes) -> None:
+    """Writes a file of the cache, whole or not at all."""
+    fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        with open(fresh, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.rename(file)
+    except OSError as error:
+        raise UnavailableError(f"{file} cannot be written ({error.strerror}): {_ADVICE}") from error
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """One process at a time prepares what lies in a folder of the cache."""
-    with open(folder / ".lock", "w") as lock:
+    try:
+        lock = open(folder / ".lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise UnavailableError(
+            f"{folder} cannot be written ({error.strerror}): {_ADVICE}"
+        ) from error
+    with lock:
         deadline = time.monotonic() + _PATIENCE
         while not _try_lock(lock.fileno()):
             if time.monotonic() > deadline:

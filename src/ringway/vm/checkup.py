@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ..checkup import Finding
-from .acceleration import known_refusal
+from .acceleration import known_refusal, verdict_file
 from .distribution import kept_kernel
 from .errors import UnavailableError
 from .initramfs import find_busybox
@@ -19,7 +19,10 @@ VM = "vm"
 
 def examine_vm() -> list[Finding]:
     """QEMU, busybox, a kernel, KVM."""
-    return [_qemu(), _busybox(), _kernel(), _acceleration()]
+    try:
+        return [_qemu(), _busybox(), _kernel(), _acceleration()]
+    except UnavailableError as error:
+        return [_found("cache", False, str(error))]
 
 
 def _found(topic: str, usable: bool, reason: str, advice: str = "") -> Finding:
@@ -64,5 +67,6 @@ def _acceleration() -> Finding:
     if refusal is None:
         return _found("KVM", True, "not tried yet: the first machine finds out")
     if refusal:
-        return _found("KVM", False, refusal, "machines are emulated: slower, and as true")
+        advice = f"machines are emulated; delete {verdict_file()} to have KVM tried again"
+        return _found("KVM", False, refusal, advice)
     return _found("KVM", True, "a guest runs under it")

@@ -5,6 +5,7 @@ It is never installed: neither the host's kernel nor its boot loader learns of i
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from typing import IO
 
 from .cache import cache_folder, locked
 from .errors import UnavailableError
+from .process import mortal
 
 #: The package that depends on the current kernel: Debian's name, Ubuntu's name.
 _CURRENT = ("linux-image-amd64", "linux-image-generic")
@@ -40,8 +42,10 @@ def fetch_kernel() -> Path:
 
     Raises UnavailableError where there is no apt-get, or it cannot download one.
     """
-    folder = cache_folder() / "kernels"
-    folder.mkdir(exist_ok=True)
+    folder = cache_folder("kernels")
+    kept = _kept(folder)
+    if kept is not None:
+        return kept
     with locked(folder):
         kept = _kept(folder)
         return kept if kept is not None else _fetch(folder)
@@ -49,7 +53,7 @@ def fetch_kernel() -> Path:
 
 def kept_kernel() -> Path | None:
     """The folder of an unpacked kernel package, where one was fetched before."""
-    return _kept(cache_folder() / "kernels")
+    return _kept(cache_folder("kernels"))
 
 
 def _kept(folder: Path) -> Path | None:
@@ -142,7 +146,15 @@ def _run(*command: str, cwd: Path | None = None) -> str | None:
     """What it prints, None where it fails."""
     try:
         done = subprocess.run(
-            command, cwd=cwd, capture_output=True, text=True, timeout=_PATIENCE, check=True
+            mortal(command),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=True,
+            # What it prints is read.
+            env={**os.environ, "LC_ALL": "C"},
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -34,3 +34,7 @@ class TimeLimitError(MachineError, TimeoutError):
 
 class StoppedError(MachineError):
     """The user wanted an end before the command's own."""
+
+
+class JobError(MachineError, ValueError):
+    """What was asked for cannot be done in any machine."""

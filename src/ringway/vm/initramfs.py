@@ -6,6 +6,7 @@ an emulated machine would take longer to unpack it than to read it.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,8 +91,8 @@ def initramfs(errand: Errand) -> bytes:
     entries.append(Entry("bin/busybox", find_busybox().read_bytes(), True))
     for script in ("init", "start"):
         entries.append(Entry(script, (_SCRIPTS / script).read_bytes(), True))
-    entries.append(Entry("settings", _settings(errand.settings).encode()))
-    entries.append(Entry("command", _command(errand).encode(), True))
+    entries.append(Entry("settings", os.fsencode(_settings(errand.settings))))
+    entries.append(Entry("command", os.fsencode(_command(errand)), True))
     for name, content, _ in errand.modules:
         entries.append(Entry(f"modules/{name}.ko", content))
     order = [" ".join([name, *parameters]) + "\n" for name, _, parameters in errand.modules]
@@ -106,5 +107,7 @@ def _settings(settings: Mapping[str, str]) -> str:
 def _command(errand: Errand) -> str:
     """A script that becomes the command, with just this environment."""
     variables = [f"{name}={value}" for name, value in errand.environment.items()]
-    words = shlex.join(["env", "-i", *variables, *errand.command])
+    # Not for env to read: a command may be called a=b.
+    become = ["/bin/sh", "-c", 'exec "$@"', "ringway"]
+    words = shlex.join(["env", "-i", *variables, *become, *errand.command])
     return f"#!/bin/sh\ncd {shlex.quote(str(errand.directory))} || exit 126\nexec {words}\n"

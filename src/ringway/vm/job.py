@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import JobError
 from .topology import Topology
 
 #: Ports that every machine has: what the guest tells, its requests to the monitor, the streams.
 STANDARD_PORTS = ("status", "qmp", "stdin", "stdout", "stderr")
+#: Those of them whose end is marked.
+OUTPUTS = ("stdout", "stderr")
+
+
+#: Folders that a guest has of its own.
+_ITS_OWN = tuple(map(Path, ("/proc", "/sys", "/dev", "/run")))
+#: QEMU's command line has room for as many shares.
+_MOST_RESULTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,3 +37,19 @@ class Job:
     @property
     def all_ports(self) -> list[str]:
         return [*STANDARD_PORTS, *self.ports]
+
+
+def check(job: Job) -> None:
+    """Raises JobError for what no machine can do."""
+    for place in (job.directory, *job.results):
+        if any(place.is_relative_to(own) for own in _ITS_OWN):
+            raise JobError(f"{place}: /proc, /sys, /dev and /run are the guest's own; use another")
+    for folder in job.results:
+        text = str(folder)
+        if folder == Path("/") or text != text.strip() or "\n" in text:
+            raise JobError(
+                f"{text!r} cannot be a folder for results: name one inside, without "
+                "blanks at the ends of its name or line breaks in it"
+            )
+    if len(job.results) > _MOST_RESULTS:
+        raise JobError(f"{len(job.results)} folders for results; up to {_MOST_RESULTS} can be had")

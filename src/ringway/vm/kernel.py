@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import cache_folder, locked
+from .cache import cache_folder, keep, locked
 from .distribution import fetch_kernel
 from .errors import UnavailableError
 from .image import kernel_release, uncompressed
@@ -64,7 +64,8 @@ def _given(wanted: Path) -> Kernel:
 
 
 def _distribution() -> Kernel:
-    return _unpacked(fetch_kernel(), "the distribution's, unpacked into the cache")
+    folder = fetch_kernel()
+    return _unpacked(folder, f"the distribution's; delete {folder} to have it fetched anew")
 
 
 def _host() -> Kernel:
@@ -80,12 +81,14 @@ def _host() -> Kernel:
 def _unpacked(root: Path, origin: str) -> Kernel:
     images = sorted(root.glob("boot/vmlinuz-*"))
     if not images:
-        raise UnavailableError(f"{root} holds no boot/vmlinuz-*: it is no unpacked kernel package")
+        raise UnavailableError(
+            f"{root} holds no boot/vmlinuz-*: it is no unpacked kernel package ({origin})"
+        )
     release = kernel_release(images[-1])
     for modules in (root / "lib/modules" / release, root / "usr/lib/modules" / release):
         if modules.is_dir():
             return _kernel(images[-1], release, modules, origin)
-    raise UnavailableError(f"{root} holds no lib/modules/{release}")
+    raise UnavailableError(f"{root} holds no lib/modules/{release} ({origin})")
 
 
 def _kernel(image: Path, release: str, modules: Path, origin: str) -> Kernel:
@@ -96,19 +99,20 @@ def _kernel(image: Path, release: str, modules: Path, origin: str) -> Kernel:
 
 def _quick_image(image: Path) -> Path:
     """The uncompressed form, made once for the cache; the image where there is none."""
+    try:
+        kept = _kept_image(image)
+    except UnavailableError:  # of the cache: a machine that starts slowly is still one
+        return image
+    return kept if kept.stat().st_size else image
+
+
+def _kept_image(image: Path) -> Path:
     status = image.stat()
-    folder = cache_folder() / "uncompressed"
-    folder.mkdir(exist_ok=True)
+    folder = cache_folder("uncompressed")
     kept = folder / f"{image.name}-{status.st_size:x}-{status.st_mtime_ns:x}"
     if not kept.exists():
         with locked(folder):
             if not kept.exists():
-                _keep(kept, uncompressed(image))
-    return kept if kept.stat().st_size else image
-
-
-def _keep(file: Path, content: bytes | None) -> None:
-    """An empty file remembers that there is no uncompressed form."""
-    fresh = file.with_suffix(".new")
-    fresh.write_bytes(content or b"")
-    fresh.rename(file)
+                # An empty file remembers that there is no uncompressed form.
+                keep(kept, uncompressed(image) or b"")
+    return kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import selectors
 import socket
 import tempfile
 import time
@@ -14,16 +13,22 @@ from typing import Any
 
 from .errors import DiedError, MachineError, PanicError, StoppedError, TimeLimitError
 from .host import Host
-from .job import Job
+from .job import OUTPUTS, Job
+from .loop import Loop
 from .process import QemuProcess, keep_log
 from .qmp import Monitor
 from .setup import Prepared
+from .stream_end import StreamEnd, new_mark
 from .wiring import Wiring
 
 #: From QEMU's start to the command's, in seconds: many times what emulation takes.
 BOOT_LIMIT = 120.0
-#: Bytes taken from a port at a time.
-_CHUNK = 65536
+#: How often it is asked whether time is up, in seconds.
+_ROUND = 0.2
+#: Output that nothing came of for so long after the command's end will not come, in seconds.
+_SILENCE = 5.0
+#: Longest that a guest may take to read an answer, in seconds.
+_PATIENCE = 5.0
 
 
 @dataclass
@@ -69,11 +74,13 @@ class Machine:
         self.ports: dict[str, socket.socket] = {}
         self._told = _Told()
         self._requests = _Lines()
-        self._selector = selectors.DefaultSelector()
-        self._begun = time.monotonic()
+        self._mark = new_mark()
+        self._ends: list[StreamEnd] = []
+        self._begun = self._last_word = time.monotonic()
         self._monitor: Monitor | None = None
         self._qemu = self._start(host)
-        self._selector.register(self._qemu.pidfd, selectors.EVENT_READ)
+        self._loop = Loop()
+        self._loop.watch_end(self._qemu.pidfd)
         self.on_data("status", self._told.take)
         self.on_data("qmp", self._take_requests)
 
@@ -81,15 +88,14 @@ class Machine:
         wiring = Wiring(self.job.all_ports)
         console = tempfile.TemporaryFile()  # noqa: SIM115
         try:
-            prepared = Prepared(host, self.job, wiring, console.fileno())
-            qemu = QemuProcess(prepared.arguments, console, prepared.fds)
+            with Prepared(host, self.job, wiring, console.fileno(), self._mark) as prepared:
+                qemu = QemuProcess(prepared.arguments, console, prepared.fds)
         except BaseException:
             console.close()
             wiring.close_ours()
             raise
         finally:
             wiring.close_theirs()
-        prepared.close()
         self.ports = wiring.ports
         self._monitor = Monitor(wiring.monitor)
         return qemu
@@ -118,9 +124,25 @@ class Machine:
 
     # ------------------------------------------------------------ serving
 
-    def on_data(self, port: str, act: Callable[[bytes], None]) -> None:
-        """`act` gets what the guest writes to a port, as it comes."""
-        self._selector.register(self.ports[port], selectors.EVENT_READ, (port, act))
+    def on_data(
+        self,
+        port: str,
+        act: Callable[[bytes], None],
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`act` gets what the guest writes to a port, as it comes; nothing while it has no room.
+
+        Who has room again without having been asked says so with `wake`.
+        """
+        if port in OUTPUTS:
+            end = StreamEnd(self._mark)
+            self._ends.append(end)
+            take, act = act, lambda data: take(end.take(data))
+        self._loop.add(self.ports[port], act, has_room)
+
+    def wake(self) -> None:
+        """Ends a wait of `serve`, from any thread."""
+        self._loop.nudge()
 
     def serve(
         self,
@@ -138,65 +160,47 @@ class Machine:
             self._check_time(deadline)
             if stop():
                 raise self._failed(StoppedError, "interrupted")
-            ended = self._dispatch()
+            pieces, ended = self._loop.serve(_ROUND)
+            if pieces or self._loop.is_resting:
+                self._last_word = time.monotonic()
             if until():
                 return
             if self._told.failure:
                 raise self._failed(PanicError, self._told.failure)
-            if ended and not self._dispatch_rest():
+            if ended and not pieces:
                 raise self._death()
 
     def wait(self, deadline: float | None = None, stop: Callable[[], bool] = lambda: False) -> int:
-        """Serves until the command has ended; its exit status."""
-        self.serve(lambda: self.exit_status is not None, deadline, stop)
-        self._dispatch_rest()
+        """Serves until the command has ended and its output has come; its exit status."""
+        self.serve(self._is_over, deadline, stop)
         assert self.exit_status is not None
         return self.exit_status
 
-    def _dispatch(self) -> bool:
-        """One round; whether QEMU has ended."""
-        ended = False
-        for key, _ in self._selector.select(0.2):
-            if key.data is None:
-                ended = True
-            else:
-                self._read(key)
-        return ended
-
-    def _dispatch_rest(self) -> bool:
-        """What is still in the ports; whether there was anything."""
-        reads = 0
-        while ready := [key for key, _ in self._selector.select(0) if key.data is not None]:
-            reads += sum([self._read(key) for key in ready])
-        return reads > 0
-
-    def _read(self, key: selectors.SelectorKey) -> bool:
-        port, act = key.data
-        try:
-            data = self.ports[port].recv(_CHUNK)
-        except BlockingIOError:
+    def _is_over(self) -> bool:
+        """A command may have killed what carries its output: then silence is the end."""
+        if self.exit_status is None:
             return False
-        except ConnectionError:
-            data = b""
-        if not data:
-            self._selector.unregister(key.fileobj)
-            return False
-        act(data)
-        return True
+        silent = time.monotonic() - self._last_word > _SILENCE
+        return silent or all(end.reached for end in self._ends)
 
     def _take_requests(self, data: bytes) -> None:
         """The guest's commands for the monitor, one JSON object a line; answered alike."""
         for line in self._requests.take(data):
-            self.ports["qmp"].setblocking(True)
-            self.ports["qmp"].sendall(json.dumps(self._answer(line)).encode() + b"\n")
-            self.ports["qmp"].setblocking(False)
+            answer = json.dumps(self._answer(line)).encode() + b"\n"
+            self.ports["qmp"].settimeout(_PATIENCE)
+            try:
+                self.ports["qmp"].sendall(answer)
+            except OSError as error:
+                raise self._failed(DiedError, "the guest does not read the answer") from error
+            finally:
+                self.ports["qmp"].setblocking(False)
 
     def _answer(self, line: str) -> dict[str, Any]:
         try:
             request = json.loads(line)
             result = self.monitor().execute(request["execute"], request.get("arguments"))
-        except (MachineError, ValueError, KeyError) as error:
-            return {"error": str(error)}
+        except (MachineError, ValueError, KeyError, TypeError) as error:
+            return {"error": str(error) or repr(error)}
         return {"return": result}
 
     # ------------------------------------------------------------ endings
@@ -240,7 +244,7 @@ class Machine:
             self._monitor.close()
             self._monitor = None
         self._qemu.close()
-        self._selector.close()
+        self._loop.close()
         for port in self.ports.values():
             port.close()
 

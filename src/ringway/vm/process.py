@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,13 +19,27 @@ _GRACE = 3.0
 
 
 def mortal(command: Sequence[str]) -> list[str]:
-    """The command, made to be killed with its parent; setpriv(1)."""
+    """The command, made to be killed with this process; setpriv(1).
+
+    Should this process have ended before that was set, the command is not begun.
+    """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise UnavailableError(
             "there is no setpriv (util-linux), which ends QEMU should this process be killed"
         )
-    return [setpriv, "--pdeathsig", "KILL", "--", *command]
+    guard = '[ "$PPID" = "$0" ] || exit 1; exec "$@"'
+    return [
+        setpriv,
+        "--pdeathsig",
+        "KILL",
+        "--",
+        "/bin/sh",
+        "-c",
+        guard,
+        str(os.getpid()),
+        *command,
+    ]
 
 
 class QemuProcess:
@@ -65,7 +80,8 @@ class QemuProcess:
                 self._process.wait(_GRACE)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait()
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_GRACE)
 
     def close(self) -> None:
         """Ends it, and closes what belongs to it."""

@@ -13,6 +13,7 @@ from typing import Any
 from ..config import ConfigError
 from .drives import keyval
 from .errors import UnavailableError
+from .process import mortal
 
 #: Names of the emulator: everybody's, then Red Hat's, which has no nvme device.
 _BINARIES = ("qemu-system-x86_64", "/usr/libexec/qemu-kvm")
@@ -103,7 +104,15 @@ def find_qemu(binary: str | None = None) -> Qemu:
             f"there is no {binary or _BINARIES[0]}; install it, on Debian: apt-get install"
             " qemu-system-x86"
         )
-    command = [found, "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none"]
+    command = [
+        *mortal([found]),
+        "-machine",
+        "none",
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+    ]
     try:
         done = subprocess.run(
             [*command, "-qmp", "stdio"],

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from .host import Host
 from .job import Job
 from .machine import Machine
 from .setup import Prepared
-from .streams import join_input, join_output
+from .stream_end import new_mark
+from .streams import Input, Output
 from .wiring import Wiring
 
 
@@ -28,24 +31,34 @@ def run(
     times a second whether the user wants an end. escape: bytes on standard input that say so too.
     Raises MachineError where the machine fails.
     """
-    with Machine(host, job) as machine:
+    with _opened(log) as kept, Machine(host, job) as machine:
+        outputs = [Output(machine, "stdout", 1), Output(machine, "stderr", 2)]
         try:
-            join_output(machine)
             machine.serve(lambda: machine.started, deadline, stop)
-            escaped = join_input(machine, escape=escape)
-            return machine.wait(deadline, lambda: stop() or escaped.is_set())
+            with Input(machine, escape=escape) as given:
+                ended = machine.wait(deadline, lambda: stop() or given.escaped.is_set())
+            machine.serve(lambda: all(output.is_drained() for output in outputs), deadline, stop)
+            return ended
         finally:
-            if log is not None:
-                log.write_text(machine.log())
+            for output in outputs:
+                output.close()
+            if kept is not None:
+                kept.write(machine.log())
+
+
+def _opened(log: Path | None) -> AbstractContextManager[TextIO | None]:
+    """Before a machine is started that could not be told of."""
+    return nullcontext() if log is None else open(log, "w")
 
 
 def command_line(host: Host, job: Job) -> list[str]:
     """What `run` would start; file descriptors in it are those of this process."""
     wiring = Wiring(job.all_ports)
     try:
-        with tempfile.TemporaryFile() as console:
-            prepared = Prepared(host, job, wiring, console.fileno())
-            prepared.close()
+        with (
+            tempfile.TemporaryFile() as console,
+            Prepared(host, job, wiring, console.fileno(), new_mark()) as prepared,
+        ):
             return prepared.arguments
     finally:
         wiring.close_theirs()

@@ -12,7 +12,7 @@ from .controllers import driver_overrides
 from .drives import storage
 from .host import Host
 from .initramfs import Errand, initramfs
-from .job import Job
+from .job import Job, check
 from .modules import BASE, IOMMU, Modules
 from .topology import Topology
 from .wiring import Wiring
@@ -30,10 +30,15 @@ _WORDS = (
 
 
 class Prepared:
-    """QEMU's arguments, and the open files that they name as /proc/self/fd/N."""
+    """QEMU's arguments, and the open files that they name as /proc/self/fd/N.
 
-    def __init__(self, host: Host, job: Job, wiring: Wiring, console: int) -> None:
+    A context manager: QEMU inherits the files, and ours are closed at its end.
+    """
+
+    def __init__(self, host: Host, job: Job, wiring: Wiring, console: int, mark: str) -> None:
+        check(job)
         self._files: list[int] = []
+        self._errand = _errand(host, job, mark)
         try:
             self.arguments = [str(host.qemu.binary), *self._arguments(host, job, wiring, console)]
         except BaseException:
@@ -41,8 +46,14 @@ class Prepared:
             raise
         self.fds = [*wiring.fds(), *self._files, console]
 
+    def __enter__(self) -> Prepared:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _arguments(self, host: Host, job: Job, wiring: Wiring, console: int) -> list[str]:
-        archive = self._memory("initramfs", initramfs(_errand(host, job)))
+        archive = self._memory("initramfs", initramfs(self._errand))
         ports = wiring.chardevs().items()
         setup = Setup(
             accelerator=host.acceleration.name,
@@ -76,7 +87,7 @@ class Prepared:
         return f"/proc/self/fd/{fd}"
 
     def close(self) -> None:
-        """QEMU has its own now."""
+        """Once QEMU has its own, or there will be none."""
         for fd in self._files:
             os.close(fd)
         self._files.clear()
@@ -97,7 +108,7 @@ def _shares(job: Job) -> Iterator[Share]:
 # ------------------------------------------------------------ the guest's errand
 
 
-def _errand(host: Host, job: Job) -> Errand:
+def _errand(host: Host, job: Job, mark: str) -> Errand:
     modules = Modules(host.kernel)
     modules.require(_purposes(job.topology), IOMMU if job.topology.machine.iommu else {})
     names = [*_purposes(job.topology), *job.topology.machine.modules]
@@ -109,7 +120,7 @@ def _errand(host: Host, job: Job) -> Errand:
         command=job.command,
         directory=job.directory,
         environment=job.environment,
-        settings=_settings(host, job),
+        settings=_settings(host, job, mark),
     )
 
 
@@ -129,13 +140,14 @@ def _parameters(module: str, topology: Topology) -> tuple[str, ...]:
     return ("nr_devices=0", *given) if module == "null_blk" else given
 
 
-def _settings(host: Host, job: Job) -> dict[str, str]:
+def _settings(host: Host, job: Job, mark: str) -> dict[str, str]:
     """Shell variables for guest/init and guest/start, which say what they are."""
     topology = job.topology
     overrides = driver_overrides(topology).items()
     results = enumerate(job.results)
     null_block = enumerate(device.attributes() for device in topology.null_blk)
     return {
+        "END_MARK": mark,
         "MODULES": str(host.kernel.modules),
         "DRIVERS": _lines(f"{address} {driver}" for address, driver in overrides),
         "RESULTS": _lines(f"results{number} {folder}" for number, folder in results),
