@@ -2,7 +2,8 @@
 # Runs every test: test.sh [pytest arguments for the last step]
 #
 # First the native tests, then these and the contract tests under the address
-# and undefined-behaviour sanitizers, then all Python tests.
+# and undefined-behaviour sanitizers, then all Python tests; at last the contract
+# on emulated NVMe drives.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -54,3 +55,9 @@ pytest_sanitized -q tests/contract
 
 say "all Python tests"
 python -m pytest "$@"
+
+# What is on these drives goes with the machine.
+say "contract tests on emulated NVMe drives"
+ringway vm --topology contract --timeout 15m -- env \
+	RINGWAY_TEST_NVME=/dev/nvme0n1 RINGWAY_TEST_POLLED=/dev/nullb0 RINGWAY_TEST_EXAMPLES=1 \
+	python -m pytest -q -p no:cacheprovider tests/contract
