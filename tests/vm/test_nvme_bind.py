@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import mmap
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -217,6 +219,41 @@ def test_open_under_another_name(lender: Lender, drive: Controller, node: Path) 
     finally:
         os.close(descriptor)
         other.unlink()
+
+
+@contextmanager
+def mapping_of(file: Path) -> Iterator[ctypes.Array[ctypes.c_char]]:
+    """Its first page, shared and writable. mmap of Python keeps a descriptor, so it is libc's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    size, rights = ctypes.c_size_t(mmap.PAGESIZE), mmap.PROT_READ | mmap.PROT_WRITE
+    descriptor = os.open(file, os.O_RDWR)
+    place = libc.mmap(None, size, rights, mmap.MAP_SHARED, descriptor, ctypes.c_long(0))
+    os.close(descriptor)
+    assert place != ctypes.c_void_p(-1).value, os.strerror(ctypes.get_errno())
+    try:
+        yield (ctypes.c_char * mmap.PAGESIZE).from_address(place)
+    finally:
+        libc.munmap(place, size)
+
+
+def test_mapped_without_a_descriptor(lender: Lender, drive: Controller, node: Path) -> None:
+    """What is written to the mapping reaches the drive only as long as the driver has it."""
+    with mapping_of(node) as mapped:
+        mapped[0] = b"x"
+        refused(lender, drive, f"process {os.getpid()} (", f"has {node} mapped: end the process")
+    assert lender.bind(drive.pci, VFIO).changed
+
+
+def test_mapped_by_a_node_that_was_renamed(lender: Lender, drive: Controller, node: Path) -> None:
+    before, after = Path("/dev/before"), Path("/dev/after")
+    os.mknod(before, 0o600 | 0o060000, node.stat().st_rdev)
+    with mapping_of(before):
+        before.rename(after)
+        refused(lender, drive, f"has {node} mapped")
+        after.unlink()
+        refused(lender, drive, f"has {node} mapped")
 
 
 # ---------------------------------------------------------------- the way back is refused

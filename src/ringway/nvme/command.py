@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -20,18 +21,22 @@ class Relay:
 
     def __init__(self) -> None:
         self._signal = 0
+        #: The signal to pass on, and the time of the first of them.
+        self._passed = 0
         self._since = 0.0
         self._child: subprocess.Popen[bytes] | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self._signal = number
-        self._since = self._since or time.monotonic()
-        self._tell()
+        # Ctrl-C reaches the command from the terminal; a second one would be taken as insisting.
+        if number != signal.SIGINT or not _at_terminal():
+            self._passed = number
+            self._since = self._since or time.monotonic()
+            self._tell()
 
     def _tell(self) -> None:
-        # Ctrl-C reaches the command from the terminal; a second one would be taken as insisting.
-        if self._child and self._signal and self._signal != signal.SIGINT:
-            self._child.send_signal(self._signal)
+        if self._child and self._passed:
+            self._child.send_signal(self._passed)
 
     def run(self, command: Sequence[str]) -> int:
         """The command's exit status as a shell gives it: 128 and the signal that ended it."""
@@ -47,16 +52,33 @@ class Relay:
                 self._insist()
 
     def _insist(self) -> None:
-        told = self._signal not in (0, signal.SIGINT)
-        if told and self._child and time.monotonic() > self._since + _GRACE:
+        if self._child and self._since and time.monotonic() > self._since + _GRACE:
             self._child.kill()
+
+
+def _at_terminal() -> bool:
+    """Whether a terminal's keys send signals to this process and the command in its group."""
+    try:
+        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
 
 
 @contextmanager
 def relayed() -> Iterator[Relay]:
-    """Signals that would end this process only reach the command while the block runs."""
+    """Signals that would end this process only reach the command while the block runs.
+
+    Those that are ignored, as under nohup(1), stay so, for the command too.
+    """
     relay = Relay()
-    before = {number: signal.signal(number, relay) for number in _SIGNALS}
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, relay) for number in heeded}
     try:
         yield relay
     finally:

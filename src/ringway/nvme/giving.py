@@ -138,12 +138,12 @@ class Desk:
             time.sleep(_PAUSE)
 
     def _last_without_iommu(self, record: Record) -> bool:
-        if not record.noiommu_switched:
-            return False
-        others = [self.journal.read(name) for name in self.journal.addresses()]
-        return not any(
-            other.noiommu_switched for other in others if other and other.pci != record.pci
-        )
+        return record.noiommu_switched and not self.switched_for_others(record.pci)
+
+    def switched_for_others(self, address: str) -> bool:
+        """Whether ringway has turned on the mode without an IOMMU for others than this one."""
+        others = [self.journal.read(name) for name in self.journal.addresses() if name != address]
+        return any(other.noiommu_switched for other in others if other)
 
     def give_back_unrecorded(self, address: str, lock: int) -> Outcome:
         """Gives a controller that somebody else has bound to the kernel's driver."""

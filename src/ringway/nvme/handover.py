@@ -47,12 +47,17 @@ def back_steps(host: Host, controller: Controller, record: Record, noiommu_off: 
     return steps
 
 
+def needs_noiommu(controller: Controller, wish: Wish) -> bool:
+    """Whether VFIO's mode without an IOMMU is needed."""
+    return wish.driver == VFIO and (controller.iommu_group is None or controller.noiommu)
+
+
 def must_switch_noiommu(host: Host, controller: Controller, wish: Wish) -> bool:
     """Whether VFIO's mode without an IOMMU is needed and off.
 
     Raises `UnsupportedError` where the kernel has no such mode.
     """
-    if wish.driver != VFIO or (controller.iommu_group is not None and not controller.noiommu):
+    if not needs_noiommu(controller, wish):
         return False
     state = read_text(host.sys / _NOIOMMU)
     if state is None:

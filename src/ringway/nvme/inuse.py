@@ -1,4 +1,4 @@
-"""Who uses an NVMe controller: mounts, swap, holders, loop devices, open descriptors.
+"""Who uses an NVMe controller: mounts, swap, holders, loop devices, processes.
 
 Looked for is everything between the namespaces and their users: partitions, and what device
 mapper, RAID or bcache have built on them. What the kernel holds without saying so shows when the
@@ -221,5 +221,5 @@ def _exports(host: Host, stack: dict[str, str]) -> Iterator[Use]:
 
 def _openers(host: Host, names: list[str], opened: list[Opened]) -> Iterator[Use]:
     for name in dict.fromkeys(names):
-        for process in having(host, name, opened):
-            yield Use(kind="open", device=name, text=f"{process} has /dev/{name} open")
+        for text in having(host, name, opened):
+            yield Use(kind="open", device=name, text=text)

@@ -1,8 +1,8 @@
 """The journal: what was taken from its driver, written down before it is done.
 
 One file per device, below /run, which is empty after a start of the machine. Beside it lies the
-device's lock. A record with an owner is a loan that ends with that process; one without stays
-until somebody gives the device back.
+device's lock. A record with an owner ends with that process: it is a loan, or a binding that is
+not complete. One without stays until somebody gives the device back.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=
     namespaces: int = 0
     #: Whose node of the group was whose before; None: it was not handed on.
     node_owner: tuple[int, int] | None = None
-    #: VFIO's switch for the mode without an IOMMU was turned on for this.
+    #: ringway turned on VFIO's switch for the mode without an IOMMU, for this or for another that
+    #: was lent then: the last one with this mark turns it off.
     noiommu_switched: bool = False
 
 

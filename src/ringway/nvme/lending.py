@@ -15,7 +15,7 @@ from ringway.timeouts import DEFAULT_TIMEOUT
 
 from .descriptors import open_devices
 from .giving import Desk, Outcome, outcome_of, record_of
-from .handover import give_node, must_switch_noiommu, take_steps, wait_node
+from .handover import give_node, must_switch_noiommu, needs_noiommu, take_steps, wait_node
 from .host import pci_address
 from .inuse import claim_all
 from .journal import Owner, Record, alive, this_process
@@ -45,8 +45,8 @@ class Lender(Desk):
             refuse(controller, self.examine(controller, wish))
             self.require_rights(controller)
             self.load(wish.driver)
-            record = self._new_record(controller, wish, record, loan)
-            node = self._take(controller, wish, record, lock)
+            record = self._new_record(controller, wish, record)
+            node = self._take(controller, wish, record, lock, loan)
             now = read_controller(self.host, address)
             return outcome_of(now, controller.driver, [], node)
 
@@ -117,24 +117,30 @@ class Lender(Desk):
         node = wait_node(self.host, controller.pci, 0)
         if wish.owner is not None and node:
             refuse(controller, self.programs(controller))
-            self._hand_on(node, wish.owner, record)
+            if record:
+                self._hand_on(node, wish.owner, record)
+            else:
+                give_node(self.host, node, wish.owner, -1)
         return outcome_of(controller, controller.driver, [], node)
 
-    def _new_record(
-        self, controller: Controller, wish: Wish, record: Record | None, loan: bool
-    ) -> Record:
-        switched = must_switch_noiommu(self.host, controller, wish)
+    def _new_record(self, controller: Controller, wish: Wish, record: Record | None) -> Record:
+        """With this process as its owner: should it be killed midway, others give back."""
+        switched = must_switch_noiommu(self.host, controller, wish) or (
+            needs_noiommu(controller, wish) and self.switched_for_others(controller.pci)
+        )
         # A record that somebody has overtaken by hand says nothing of the way back any more.
         if record is None or controller.driver not in (None, record.driver):
             record = record_of(self.host, controller)
         return msgspec.structs.replace(
             record,
             driver=wish.driver,
-            owner=this_process(self.host) if loan else None,
+            owner=this_process(self.host),
             noiommu_switched=record.noiommu_switched or switched,
         )
 
-    def _take(self, controller: Controller, wish: Wish, record: Record, lock: int) -> str:
+    def _take(
+        self, controller: Controller, wish: Wish, record: Record, lock: int, loan: bool
+    ) -> str:
         """The hand-over proper. What fails is undone, unless the kernel hangs in it."""
         with ExitStack() as claims:
             # Held until the block devices are gone: nothing can be mounted in the meantime.
@@ -147,9 +153,14 @@ class Lender(Desk):
                 self.host.carry_out(steps, self.timeout, lock)
                 node = self._node_of(controller, wish)
                 if wish.owner is not None:
-                    self._hand_on(node, wish.owner, record)
+                    record = self._hand_on(node, wish.owner, record)
+                if not loan:
+                    self._disown(record)
                 return node
             except DeadlineError:
+                # This process lives, and may be told to give it back.
+                if not loan:
+                    self._disown(record)
                 raise
             except BaseException:
                 claims.close()
@@ -168,13 +179,19 @@ class Lender(Desk):
             text = f"{controller.pci} got no node in {place}: is this a container's own /dev?"
         raise error_of(-errno.EIO, text)
 
-    def _hand_on(self, node: str, owner: int, record: Record | None) -> None:
-        """Gives the node to a user, after the journal knows whose it was."""
-        if record and record.node_owner is None:
+    def _disown(self, record: Record) -> None:
+        """From here on it stays bound, whoever ends."""
+        self.journal.write(msgspec.structs.replace(record, owner=None))
+
+    def _hand_on(self, node: str, owner: int, record: Record) -> Record:
+        """Gives the node to a user, after the journal knows whose it was: the record as it is."""
+        if record.node_owner is None:
             info = os.stat(node)
             was = (info.st_uid, info.st_gid)
-            self.journal.write(msgspec.structs.replace(record, node_owner=was))
+            record = msgspec.structs.replace(record, node_owner=was)
+            self.journal.write(record)
         give_node(self.host, node, owner, -1)
+        return record
 
 
 @contextmanager

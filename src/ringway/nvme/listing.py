@@ -87,9 +87,9 @@ def _listed(
 def _programs(host: Host, controller: Controller, opened: list[Opened]) -> list[Use]:
     """Who drives it, as far as can be told without opening its group."""
     return [
-        Use(kind="open", device=name, text=f"{process} has /dev/{name} open")
+        Use(kind="open", device=name, text=text)
         for name in user_nodes(host, controller)
-        for process in having(host, name, opened)
+        for text in having(host, name, opened)
     ]
 
 

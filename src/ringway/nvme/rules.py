@@ -173,10 +173,8 @@ def open_by_programs(
 ) -> Iterator[Hindrance]:
     """Programs that drive the controller, or another of its group, by VFIO or UIO."""
     for name in user_nodes(host, controller):
-        processes = having(host, name, opened)
-        if processes:
-            who = ", ".join(map(str, processes))
-            yield Hindrance(errno.EBUSY, f"{who} has /dev/{name} open: end it first")
+        if found := having(host, name, opened):
+            yield Hindrance(errno.EBUSY, f"{', '.join(found)}: end it first")
         elif name.startswith("vfio/") and not host.openable(host.node(name)):
             # Its descriptor may be closed, while that of a device keeps it in use.
             who = ", ".join(map(str, driving(opened))) or "a process that cannot be seen"

@@ -27,6 +27,8 @@ for file, text in zip(sys.argv[1::2], sys.argv[2::2]):
         break
 """
 
+#: The longest answer: the digits of an errno, and the end of the line.
+_ANSWER = 8
 
 #: Writers that hang, to be reaped when they are seen to have ended.
 _left: list[subprocess.Popen[bytes]] = []
@@ -45,7 +47,8 @@ def carry_out(steps: list[Step], timeout: float, hold: int) -> None:
 
     A write to ``unbind`` returns when the driver has let go, which can be never. So another
     process does it. It keeps the lock `hold` open: as long as a write hangs, nobody else begins
-    on the device. Raises `DeadlineError` when one hangs, or the error of the write that failed.
+    on the device. Raises `DeadlineError` when one hangs, or the error of the write that failed;
+    `KeyboardInterrupt` when Ctrl-C came and all were done.
     """
     if not steps:
         return
@@ -59,33 +62,43 @@ def carry_out(steps: list[Step], timeout: float, hold: int) -> None:
         # Ctrl-C must not stop it between two writes.
         start_new_session=True,
     )
-    end = time.monotonic() + timeout
     assert writer.stdout is not None
     with writer.stdout as answers:
-        try:
-            done = _follow(steps, answers.fileno(), end)
-        except KeyboardInterrupt:
-            # What follows, perhaps the way back, must not run beside it.
-            _follow(steps, answers.fileno(), end)
-            raise
+        done, interrupt = _follow_through(steps, answers.fileno(), time.monotonic() + timeout)
     if done < len(steps):
-        raise _hanging(steps[done], writer, timeout)
+        raise _hanging(steps[done], writer, timeout) from interrupt
     writer.wait()
+    if interrupt:
+        raise interrupt
 
 
-def _follow(steps: list[Step], answers: int, end: float) -> int:
-    """How many steps were done when all were, or the time was over."""
-    told = b""
+def _follow_through(
+    steps: list[Step], answers: int, end: float
+) -> tuple[int, KeyboardInterrupt | None]:
+    """`_follow`, also after Ctrl-C: what comes next, perhaps the way back, must not run beside it.
+
+    Answers are read to where they stay, by a call that Ctrl-C cannot part from keeping them.
+    """
+    told = bytearray(_ANSWER * len(steps) + 1)
+    interrupt = None
+    while True:
+        try:
+            return _follow(steps, answers, told, end), interrupt
+        except KeyboardInterrupt as error:
+            interrupt = error
+
+
+def _follow(steps: list[Step], answers: int, told: bytearray, end: float) -> int:
+    """How many steps were done when all were, or the time was over; `told` ends in zeros."""
     while told.count(b"\n") < len(steps):
         if not select.select([answers], [], [], max(0.0, end - time.monotonic()))[0]:
             break
-        part = os.read(answers, 256)
-        told += part
+        part = os.readv(answers, [memoryview(told)[told.index(0) :]])
         _check(steps, told.split(b"\n")[:-1], ended=not part)
     return told.count(b"\n")
 
 
-def _check(steps: list[Step], answers: list[bytes], *, ended: bool) -> None:
+def _check(steps: list[Step], answers: list[bytearray], *, ended: bool) -> None:
     for step, answer in zip(steps, answers, strict=False):
         if code := int(answer):
             raise error_of(-code, f"could not {step.purpose}: {_explain(code)}")

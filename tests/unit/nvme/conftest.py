@@ -119,6 +119,18 @@ class Tree:
         for number, file in enumerate(open_files):
             self.link(f"proc/{pid}/fd/{number}", file)
 
+    def mapping(self, pid: int, path: str, node: str | None = None) -> None:
+        """A process maps a node, whose descriptor it has closed; `node`: what the path was."""
+        self.process(pid)
+        self.write(
+            f"proc/{pid}/maps",
+            "00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/fio\n"
+            "7ffc0a000000-7ffc0a021000 rw-p 00000000 00:00 0          [stack]\n"
+            f"00e03000-00e24000 rw-s 00000000 00:05 42         {path}\n",
+        )
+        if node:
+            self.link(f"proc/{pid}/map_files/e03000-e24000", node)
+
     # ------------------------------------------------------------ the kernel
 
     def obey(self, step: Step) -> None:

@@ -98,6 +98,34 @@ def test_descriptors_of_a_node_with_another_name(tree, uses) -> None:
     assert uses() == [("open", "process 42 (fio) has /dev/ng0n1 open")]
 
 
+def test_a_mapping_without_a_descriptor(tree, host, uses) -> None:
+    """Also where this user may not follow the link to the node."""
+    tree.mapping(42, str(host.node("nvme0n1p1")))
+    assert uses() == [("open", "process 42 (fio) has /dev/nvme0n1p1 mapped")]
+
+
+@pytest.mark.parametrize("path", ["/dev/renamed", "/srv/root/dev/nvme9n9", "/nvme0n1 (deleted)"])
+def test_a_mapping_of_a_node_with_another_name(tree, uses, path: str) -> None:
+    (tree.root / "dev/ng0n1").symlink_to("/dev/null")
+    tree.mapping(42, path, "/dev/null")
+    tree.mapping(43, path, "/dev/zero")
+    assert uses() == [("open", "process 42 (fio) has /dev/ng0n1 mapped")]
+
+
+def test_a_mapping_beside_a_descriptor(tree, host, uses) -> None:
+    tree.mapping(42, str(host.node("nvme0n1")))
+    tree.process(42, str(host.node("nvme0n1")))
+    assert uses() == [("open", "process 42 (fio) has /dev/nvme0n1 open")]
+
+
+def test_names_that_are_not_text(tree, host, uses) -> None:
+    """The kernel cuts a process' name after 15 bytes, be it within a letter."""
+    tree.process(42, str(host.node("nvme0n1")))
+    (tree.root / "proc/42/comm").write_bytes(b"fifteen-bytes-\xc3\n")
+    (tree.root / "proc/42/maps").write_bytes(b"0-1 r--p 0 08:02 1 /dev/\xff\n")
+    assert uses() == [("open", "process 42 (fifteen-bytes-\ufffd) has /dev/nvme0n1 open")]
+
+
 def test_claims_are_given_back(tree, host) -> None:
     tree.controller(blocks=("nvme0n1", "nvme0n2"))
     before = len(os.listdir("/proc/self/fd"))

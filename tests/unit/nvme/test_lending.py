@@ -232,6 +232,31 @@ def test_the_switch_stays_as_long_as_somebody_needs_it(tree, lender) -> None:
     assert switch.read_text() == "Y"
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_last_of_several_turns_the_switch_off(tree, lender, first: int) -> None:
+    both = [PCI, "0000:02:00.0"]
+    tree.controller(group=None)
+    tree.controller(both[1], "nvme1", group=None, blocks=("nvme1n1",))
+    switch = tree.write(SWITCH, "N")
+    for pci in both:
+        lender.bind(pci, UNSAFE)
+    lender.unbind(both[first])
+    assert switch.read_text() == "Y"
+    lender.unbind(both[1 - first])
+    assert switch.read_text() == "N"
+
+
+def test_the_switch_is_not_for_the_protected(tree, lender) -> None:
+    guarded = "0000:02:00.0"
+    tree.controller(group=None)
+    tree.controller(guarded, "nvme1", blocks=("nvme1n1",))
+    switch = tree.write(SWITCH, "N")
+    lender.bind(PCI, UNSAFE)
+    lender.bind(guarded, VFIO)
+    lender.unbind(PCI)
+    assert switch.read_text() == "N"
+
+
 def test_a_kernel_that_cannot_do_without(tree, lender) -> None:
     tree.controller(group=None)
     with pytest.raises(UnsupportedError, match="CONFIG_VFIO_NOIOMMU is off"):

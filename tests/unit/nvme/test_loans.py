@@ -103,6 +103,38 @@ def test_a_kill_between_any_two_steps(tree, new_lender, stopped_after: int) -> N
     assert lender.journal.addresses() == []
 
 
+@pytest.mark.parametrize("stage", ["driver_override", "unbind", "bind", "chown"])
+def test_a_kill_amid_a_plain_bind(tree, new_lender, monkeypatch, stage: str) -> None:
+    """Before the node is there, nobody has been told that it stays bound."""
+    tree.controller()
+    child = os.fork()
+    if child == 0:
+        try:
+            _die_after(stage, tree, monkeypatch)
+            new_lender().bind(PCI, Wish(owner=1000))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    lender = new_lender()
+    done, failed = lender.recover()
+    assert (len(done), failed) == (1, [])
+    found = read_controller(lender.host, PCI)
+    assert (found.driver, found.driver_override, len(found.namespaces)) == ("nvme", None, 1)
+    assert lender.journal.addresses() == []
+
+
+def _die_after(stage: str, tree, monkeypatch) -> None:
+    obey = tree.obey
+
+    def obey_and_die(step) -> None:
+        obey(step)
+        if step.file.name == stage:
+            os._exit(9)
+
+    monkeypatch.setattr(tree, "obey", obey_and_die)
+    monkeypatch.setattr(os, "chown", lambda *arguments: os._exit(9))
+
+
 def test_records_that_no_longer_fit(tree, lender, monkeypatch) -> None:
     tree.controller()
     leave(lender)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,25 +58,52 @@ def test_one_that_hangs_is_left_behind(tmp_path: Path, lock: int) -> None:
     assert first.read_text() == "text"
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[float], None]]:
+    """Sends SIGINT some seconds later, to Python's own handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timers = []
+
+    def after(seconds: float) -> None:
+        timers.append(threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)))
+        timers[-1].start()
+
+    yield after
+    for timer in timers:
+        timer.join()
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_waits_for_what_was_begun(
-    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lock: int, ctrl_c: Callable[[float], None], times: int
 ) -> None:
-    from ringway.nvme import steps
-
-    follow, calls = steps._follow, []
-
-    def interrupted_at_first(*arguments: object) -> int:
-        calls.append(arguments)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        return follow(*arguments)  # type: ignore[arg-type]
-
-    file = tmp_path / "file"
-    file.touch()
-    monkeypatch.setattr(steps, "_follow", interrupted_at_first)
+    """The answer before the slow step was read before it came; it still counts."""
+    first, slow, last = (tmp_path / name for name in ("first", "slow", "last"))
+    first.touch()
+    last.touch()
+    os.mkfifo(slow)
+    reader = threading.Timer(2.0, slow.read_bytes)
+    reader.start()
+    for count in range(times):
+        ctrl_c(1.0 + 0.3 * count)
     with pytest.raises(KeyboardInterrupt):
-        carry_out([step(file)], 30, lock)
-    assert file.read_text() == "text"
+        carry_out([step(first), step(slow), step(last)], 30, lock)
+    assert (first.read_text(), last.read_text()) == ("text", "text")
+    reader.join()
+
+
+def test_ctrl_c_does_not_hide_what_hangs(
+    tmp_path: Path, lock: int, ctrl_c: Callable[[float], None]
+) -> None:
+    """Whoever heard of Ctrl-C alone would begin the way back beside it."""
+    first, pipe = tmp_path / "first", tmp_path / "pipe"
+    first.touch()
+    os.mkfifo(pipe)
+    ctrl_c(0.5)
+    with pytest.raises(DeadlineError, match="not managed to write pipe") as caught:
+        carry_out([step(first), step(pipe)], 1.5, lock)
+    assert isinstance(caught.value.__cause__, KeyboardInterrupt)
 
 
 def test_no_writer_is_left_as_a_zombie(tmp_path: Path, lock: int) -> None:
