@@ -70,7 +70,7 @@ class Mount:
 def read_text(file: Path) -> str | None:
     """The stripped text of a small kernel file, or None when it cannot be read."""
     try:
-        return file.read_text().strip()
+        return file.read_text(errors="replace").strip()
     except OSError:
         return None
 

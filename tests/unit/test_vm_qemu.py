@@ -318,7 +318,7 @@ def test_storage_is_what_has_to_be_made() -> None:
         Storage("nvme0n5", "memory", (64 << 20) + 16384 * 64),
     ]
     assert storage(load_topology("compare")) == []
-    file = one(namespace=[{"size": "1MiB", "backing": "file"}, {"backing": "file", "file": "/i"}])
+    file = one(namespace=[{"size": "1MiB", "backing": "file"}, {"backing": "file", "file": "i"}])
     assert storage(file) == [Storage("nvme0n1", "file", 1 << 20)]
 
 
@@ -336,12 +336,12 @@ def test_a_drive_that_holds_nothing() -> None:
 
 
 def test_a_given_file_is_only_read_unless_told() -> None:
-    assert blocks(backing="file", file="/my,image") == [
-        "driver=file,node-name=d-data,filename=/my,,image,read-only=on,discard=unmap",
+    assert blocks(backing="file", file="my,image") == [
+        "driver=file,node-name=d-data,filename=my,,image,read-only=on,discard=unmap",
         "driver=raw,node-name=d,read-only=on,file=d-data,discard=unmap",
     ]
-    assert blocks(backing="file", file="/i", writable=True)[0] == (
-        "driver=file,node-name=d-data,filename=/i,discard=unmap"
+    assert blocks(backing="file", file="i", writable=True)[0] == (
+        "driver=file,node-name=d-data,filename=i,discard=unmap"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 from ringway.config import ConfigError
 from ringway.vm.controller import Controller, Fdp, Sriov, Subsystem
 from ringway.vm.namespace import Fault, Limit, Namespace, Zones
+from ringway.vm.null_blk import NullBlk
 from ringway.vm.record import Size
 from ringway.vm.topologies import load_topology, topology_from, topology_names
-from ringway.vm.topology import Machine, NullBlk, Topology
+from ringway.vm.topology import Machine, Topology
 
 MIB = 1 << 20
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "topologies.md"
@@ -160,7 +162,21 @@ def test_contradictions_of_a_namespace_are_named(namespace: dict[str, Any], mess
         ({"queues": 0}, "queues: 0 is outside"),
         ({"mdts": 17}, "mdts: 17 is outside 0 to 16"),
         ({"zasl": 6, "mdts": 5}, "zasl: 6 is more than mdts (5)"),
-        ({"cmb": "1k"}, "cmb: 1024 bytes; whole MiB"),
+        ({"cmb": "1k"}, "cmb: 1024 bytes; a power of two"),
+        ({"cmb": "3MiB"}, "cmb: 3145728 bytes; a power of two from 1MiB to 1GiB"),
+        ({"cmb": "2GiB"}, "cmb: 2147483648 bytes; a power of two from 1MiB to 1GiB"),
+        ({"name": "ports"}, "name: ports is what another part of the machine is called"),
+        ({"name": "console"}, "name: console is what another part"),
+        ({"name": "monitor"}, "name: monitor is what another part"),
+        ({"name": "port1"}, "name: port1 is what another part"),
+        ({"name": "share0"}, "name: share0 is what another part"),
+        ({"name": "nvme0-port"}, "name: 'nvme0-port'; a name has up to 12 letters"),
+        (
+            {"sriov": {"vfs": 127, "vectors": 17}},
+            "sriov: 2168 interrupt vectors in all, its own among them, and PCI has up to 2048",
+        ),
+        ({"sriov": {"vfs": 4, "flexible_vectors": 2040}}, "2049 interrupt vectors in all"),
+        ({"sriov": {"vfs": 4, "flexible_queues": 65528}}, "65536 queues in all"),
         ({"pmr": "3MiB"}, "pmr: 3145728 bytes; a power of two"),
         ({"sriov": {}}, "missing required field vfs"),
         ({"sriov": {"vfs": 128}}, "vfs: 128 is outside"),
@@ -189,9 +205,39 @@ def test_contradictions_of_a_controller_are_named(controller: dict[str, Any], me
         ({"controller": [{"name": "a"}, {"name": "a"}]}, "controller: there are two called a"),
         ({"controller": [{"name": "nvme1"}, {}]}, "controller: there are two called nvme1"),
         ({"subsystem": [{"name": "a"}] * 2}, "subsystem: there are two called a"),
+        ({"subsystem": [{"name": "share1"}]}, "name: share1 is what another part"),
+        (
+            {"subsystem": [{"name": "a"}], "controller": [{"name": "a"}]},
+            "a: controllers, subsystems and namespaces share their names, and two are called so",
+        ),
+        (
+            {"controller": [{"namespace": [{"size": "1MiB"}]}, {"name": "nvme0n1"}]},
+            "nvme0n1: controllers, subsystems and namespaces share their names",
+        ),
+        (
+            {"machine": {"parameters": {"nvme": {"x": "1 init=/bin/sh"}}}},
+            "parameters.nvme.x: '1 init=/bin/sh' has white space",
+        ),
+        ({"machine": {"parameters": {"nvme": {"x y": 1}}}}, "'x y' is no parameter's name"),
+        ({"machine": {"parameters": {"nvme x": {"y": 1}}}}, "'nvme x' is no module's name"),
+        ({"machine": {"modules": ["a b"]}}, "'a b' is no module's name"),
         ({"subsystem": [{"name": "a", "fdp": {"handles": 0}}]}, "handles: 0 is outside"),
         ({"null_blk": [{"size": 512}]}, "null_blk counts in MiB"),
         ({"null_blk": [{"block_size": 520}]}, "block_size: 520"),
+        ({"null_blk": [{"zone_size": "3MiB"}]}, "zone_size: 3145728 bytes; a power of two"),
+        (
+            {"null_blk": [{"size": "8MiB", "zone_size": "16MiB"}]},
+            "zone_size: 16777216 bytes; a power of two is needed, from 1MiB to the size",
+        ),
+        (
+            {"null_blk": [{}, {"queues": 3}]},
+            "null_blk[1]: queues: 3, and cpus of the machine is 2",
+        ),
+        (
+            {"null_blk": [{"poll_queues": 2}]},
+            "null_blk[0]: poll_queues: 2, and the module allows 1; in [machine],"
+            " parameters.null_blk = { poll_queues = 2 }",
+        ),
         ({"null_blk": [{"discard": True}]}, "discard: needs memory_backed"),
         ({"null_blk": [{"completion": "irq"}]}, "Invalid enum value"),
     ],
@@ -265,7 +311,10 @@ def test_words_for_the_kernel_and_arguments_for_modules() -> None:
 
 def test_null_blk_as_configfs_has_it() -> None:
     device = topology_from(
-        {"null_blk": [{"size": "64MiB", "poll_queues": 2, "zone_size": "4MiB"}]}
+        {
+            "machine": {"parameters": {"null-blk": {"poll_queues": 2}}},
+            "null_blk": [{"size": "64MiB", "poll_queues": 2, "zone_size": "4MiB"}],
+        }
     ).null_blk[0]
     assert device.attributes() == {
         "size": "64",
@@ -325,9 +374,38 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     file.write_text(
         '[[controller]]\n[[controller.namespace]]\nbacking = "file"\nfile = "d/x.img"\n'
     )
+    image = tmp_path / "d" / "x.img"
+    image.parent.mkdir()
+    image.write_bytes(bytes(4096))
     topology = load_topology(str(file))
     assert topology.name == "mine"
     assert topology.controllers[0].namespaces[0].file == str(tmp_path / "d" / "x.img")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.img", "missing.img cannot be opened: No such file or directory; make one"),
+        ("folder", "folder is no regular file; a raw image is needed"),
+        ("empty.img", "empty.img is empty, and the namespace has its size"),
+        ("closed.img", "closed.img may not be read by you"),
+        ("fixed.img", "fixed.img may not be written by you; leave writable out"),
+    ],
+)
+def test_a_given_file_is_looked_at_when_the_topology_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.img").touch()
+    for image in ("closed.img", "fixed.img"):
+        (tmp_path / image).write_bytes(bytes(4096))
+    # Root may do everything, whatever the file's mode.
+    refused = {"closed.img": os.R_OK, "fixed.img": os.W_OK}
+    monkeypatch.setattr(os, "access", lambda file, mode: refused.get(file.name) != mode)
+    space = f'backing = "file"\nfile = "{name}"\nwritable = true\n'
+    (tmp_path / "mine.toml").write_text(f"[[controller]]\n[[controller.namespace]]\n{space}")
+    with pytest.raises(ConfigError, match=re.escape(f"file: {tmp_path / message}")):
+        load_topology(str(tmp_path / "mine.toml"))
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:

@@ -16,12 +16,15 @@ from pathlib import Path
 
 import msgspec
 
-from ..vm.errors import DiedError
+from ..config import ConfigError
+from ..vm.errors import DiedError, MachineError, StoppedError
 from ..vm.host import Host, find_host
 from ..vm.job import Job
 from ..vm.machine import Machine
 from ..vm.streams import close_input
 from ..vm.topologies import load_topology
+from ..vm.topology import Topology
+from .executor import reason_of as _reason_of
 from .record import Cell, Comparison, LeftOut, Verdict, from_json
 from .units import format_count
 
@@ -34,21 +37,31 @@ _LONGEST = 1800.0
 _TIMED = ("--runtime", "0.5", "--repetitions", "2")
 _COUNTED = ("--runtime", "0.1", "--repetitions", "1")
 
+#: Ends of a comparison that its record tells: done, failed I/O, interrupted.
+_TOLD = (0, 1, 130)
+
 Watch = Callable[[str | None], bool]
 
 
-def compare_emulated(words: Sequence[str], watch: Watch) -> Comparison:
+def compare_emulated(words: Sequence[str], watch: Watch, lengths: Sequence[str] = ()) -> Comparison:
     """The comparison of the emulated drive, with instructions per I/O where it is emulated.
 
     words: further options of ``ringway compare``. watch: called with a line about the progress,
-    or None, several times a second; answers whether to go on. Raises MachineError.
+    or None, several times a second; answers whether to go on. lengths: options that override
+    how long is measured, not how long is counted. Raises MachineError and ConfigError where there
+    is nothing to show; without the count the times stand, and say what is missing.
     """
     host = find_host()
-    timed = _compare(host, [*_TIMED, *words], watch)
-    if not host.acceleration.emulated:
+    timed = _compare(host, [*_TIMED, *words, *lengths], watch)
+    if timed.interrupted or not host.acceleration.emulated:
         return timed
     watch("emulated NVMe drive, counting instructions")
-    counted = _compare(find_host(count_instructions=True), [*_COUNTED, *words], watch)
+    try:
+        counted = _compare(find_host(count_instructions=True), [*_COUNTED, *words], watch)
+    except (StoppedError, KeyboardInterrupt):
+        return msgspec.structs.replace(timed, interrupted=True)
+    except Exception as error:
+        return _with_left_out(timed, missing(reason_of(error), True, "instructions per I/O"))
     return with_instructions(timed, counted)
 
 
@@ -58,17 +71,41 @@ def _compare(host: Host, words: Sequence[str], watch: Watch) -> Comparison:
         command = (sys.executable, "-m", "ringway", "compare", DRIVE, "--json", str(record))
         job = Job(
             command=[*command, "--direct", *words],
-            topology=load_topology(TOPOLOGY),
+            topology=_topology(host),
             directory=Path.cwd(),
             environment={**os.environ, "RINGWAY_VM": TOPOLOGY},
             results=[Path(folder)],
         )
         status, said = _run(host, job, watch)
         if not record.exists():
-            raise DiedError(f"the comparison in the machine ended with {status}: {said}")
+            raise DiedError(_end(status, said))
+        document = _read(record)
+    if status in _TOLD:
+        return document
+    return _with_left_out(document, missing(_end(status, said), True))
+
+
+def _topology(host: Host) -> Topology:
+    """A poll queue for each CPU; a machine that counts has one, and its driver takes no more."""
+    topology = load_topology(TOPOLOGY)
+    if not host.count_instructions:
+        return topology
+    replace = msgspec.structs.replace
+    parameters = {**topology.machine.parameters, "nvme": {"poll_queues": 1}}
+    return replace(topology, machine=replace(topology.machine, parameters=parameters))
+
+
+def _read(record: Path) -> Comparison:
+    try:
         document = from_json(record.read_bytes())
+    except msgspec.DecodeError as error:
+        raise DiedError(f"the machine left a record that cannot be read: {error}") from error
     assert isinstance(document, Comparison)
     return document
+
+
+def _end(status: int, said: str) -> str:
+    return f"the comparison in the machine ended with {status}: {said}"
 
 
 def _run(host: Host, job: Job, watch: Watch) -> tuple[int, str]:
@@ -125,7 +162,18 @@ def _key(cell: Cell) -> tuple[str, str]:
     return cell.group, cell.label
 
 
-def missing(reason: str, failed: bool) -> LeftOut:
-    """What stands in the report where there is no second table."""
+def missing(reason: str, failed: bool, what: str = "emulated NVMe drive") -> LeftOut:
+    """What stands in the report where there is no second table, or nothing was counted for it."""
     text = f"failed: {reason}" if failed else reason
-    return LeftOut(path="emulated NVMe drive", tool="ringway", where="everywhere", reason=text)
+    return LeftOut(path=what, tool="ringway", where="everywhere", reason=text)
+
+
+def _with_left_out(comparison: Comparison, one: LeftOut) -> Comparison:
+    return msgspec.structs.replace(comparison, left_out=[*comparison.left_out, one])
+
+
+def reason_of(error: Exception) -> str:
+    """The sentence of an error; what nobody foresaw says its type as well."""
+    if isinstance(error, MachineError | ConfigError):
+        return str(error)
+    return _reason_of(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

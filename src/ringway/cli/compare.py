@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from rich.markup import escape
 
 from ringway.bench.compare import replace_target, run_plan
 from ringway.bench.configs import CompareSettings, WorkloadFile
@@ -25,11 +21,13 @@ from ringway.bench.plan import (
     make_plan,
     with_runtime,
 )
-from ringway.bench.record import Comparison, to_json
-from ringway.bench.report import comparison_view, plotting_missing, to_csv, to_html
+from ringway.bench.record import Comparison
+from ringway.bench.report import comparison_view
 from ringway.bench.scratch import scratch_file, scratch_size
 from ringway.bench.units import format_seconds, format_size
 
+from .compare_emulated import lengths_of, with_emulated
+from .compare_outputs import Outputs, outputs_of, write
 from .failures import DONE, FAILED, INTERRUPTED, Stopped
 from .interrupt import Interruption, watching
 from .options import build, fields_of, require_write_flag, workload_options
@@ -40,9 +38,6 @@ from .toolbox import Toolbox, pass_toolbox
 #: What a comparison takes when nobody says how long a run shall be, in seconds.
 _BUDGET = 170.0
 _RAMP = 0.2
-#: What the second comparison takes under emulation, in seconds.
-_EMULATED = 200.0
-_REPORT = "ringway-report"
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 _EPILOG = """
@@ -58,15 +53,6 @@ Examples
   ringway compare --emulated
       the file on this disk, then an NVMe drive that QEMU emulates: two tables
 """
-
-
-@dataclass(frozen=True)
-class _Outputs:
-    """Files to write, and whether to insist on the page."""
-
-    json: Path | None
-    csv: Path | None
-    html: Path | None
 
 
 @click.command(epilog=_EPILOG, short_help="Every path on the same work, and a verdict.")
@@ -128,21 +114,25 @@ def compare(
     on this directory's disk, measures on it past and through the page cache, removes it, and
     leaves ringway-report.html and ringway-report.json.
     """
-    outputs = _outputs(target, _Outputs(json_file, csv_file, html_file))
+    outputs = outputs_of(target, Outputs(json_file, csv_file, html_file))
     with watching() as interruption, _target(target, interruption) as (name, shown):
+        lengths = lengths_of(file, given)
         request = _request(toolbox, name, file, given)
         writes = request.workload.writes or any(
             rw not in ("read", "randread") for rw in request.patterns or ()
         )
         scheme = toolbox.catalog().scheme_of(name)
         require_write_flag(name, writes, allow_write or target is None, scheme)
-        comparison = _run(toolbox, _plan(toolbox, request, file, given), interruption)
+        plan = _plan(toolbox, request, file, given)
+        if not plan.steps and not emulated:
+            raise click.ClickException(_nothing(plan))
+        comparison = _run(toolbox, plan, interruption)
     if comparison.interrupted and not comparison.runs:
         raise Stopped
     comparison = replace_target(comparison, shown)
     if emulated and not comparison.interrupted:
-        comparison = _with_emulated(comparison, request)
-    written = _write(comparison, outputs)
+        comparison = with_emulated(comparison, request, lengths)
+    written = write(comparison, outputs)
     toolbox.console().print(comparison_view(comparison))
     for place in written:
         click.echo(f"wrote {place}", err=True)
@@ -150,36 +140,21 @@ def compare(
 
 
 def _status(comparison: Comparison) -> int:
-    if comparison.interrupted:
+    """Of both tables, where there are two."""
+    tables = [one for one in (comparison, comparison.emulated) if one is not None]
+    if any(one.interrupted for one in tables):
         return INTERRUPTED
-    failed = any(cell.errors for cell in comparison.cells) or any(
+    measured = any(one.cells for one in tables)
+    return FAILED if not measured or any(map(_failed, tables)) else DONE
+
+
+def _failed(comparison: Comparison) -> bool:
+    return any(cell.errors for cell in comparison.cells) or any(
         one.reason.startswith("failed: ") for one in comparison.left_out
     )
-    return FAILED if failed or not comparison.cells else DONE
 
 
 # ---------------------------------------------------------------- before
-
-
-def _outputs(target: str | None, asked: _Outputs) -> _Outputs:
-    """Where to write; a page that cannot be made is refused before anything is measured."""
-    missing = plotting_missing()
-    if asked.html and missing:
-        raise click.UsageError(f"--html: {missing}")
-    for place in (asked.json, asked.csv, asked.html):
-        if place == Path("-"):
-            raise click.UsageError("name a file; bench --json is what writes to standard output")
-        if place is not None and not os.access(place.parent, os.W_OK):
-            raise click.UsageError(f"{place}: its directory cannot be written to")
-    if target is not None:
-        return asked
-    if missing:
-        click.echo(f"ringway: no page will be made: {missing}", err=True)
-    return _Outputs(
-        json=asked.json or Path(f"{_REPORT}.json"),
-        csv=asked.csv,
-        html=asked.html or (None if missing else Path(f"{_REPORT}.html")),
-    )
 
 
 @contextmanager
@@ -276,16 +251,18 @@ def _plan(
     toolbox: Toolbox, request: CompareRequest, file: WorkloadFile | None, given: dict[str, Any]
 ) -> Plan:
     plan = make_plan(request, toolbox.catalog())
-    if not plan.steps:
-        reasons = "; ".join(f"{one.path}: {one.reason}" for one in plan.left_out)
-        raise click.ClickException(f"no path can be measured on {request.target}: {reasons}")
     chosen = (
         given.get("runtime") or given.get("total") or (file and file.given & {"runtime", "total"})
     )
     return plan if chosen else with_runtime(plan, fitting_runtime(plan, _BUDGET))
 
 
-# ---------------------------------------------------------------- during, after
+def _nothing(plan: Plan) -> str:
+    reasons = "; ".join(f"{one.path}: {one.reason}" for one in plan.left_out)
+    return f"no path can be measured on {plan.request.target}: {reasons}"
+
+
+# ---------------------------------------------------------------- during
 
 
 def _run(toolbox: Toolbox, plan: Plan, interruption: Interruption) -> Comparison:
@@ -294,52 +271,3 @@ def _run(toolbox: Toolbox, plan: Plan, interruption: Interruption) -> Comparison
         display.line(f"{len(plan.steps)} runs, about {format_seconds(round(plan.seconds))}")
         watcher = PlanWatcher(plan, display)
         return run_plan(plan, toolbox, watcher, environment, check(environment))
-
-
-def _with_emulated(comparison: Comparison, request: CompareRequest) -> Comparison:
-    """The same with a second comparison, or with the reason why there is none."""
-    from ringway.bench.emulated import compare_emulated, missing
-    from ringway.vm.errors import MachineError, StoppedError, UnavailableError
-
-    replace = msgspec.structs.replace
-    title = "emulated NVMe drive"
-    with watching() as interruption, Display(title, _EMULATED, interruption) as display:
-        display.line(title)
-        begin = time.monotonic()
-
-        def watch(line: str | None) -> bool:
-            if line is not None:
-                display.line(line)
-            return display.show(time.monotonic() - begin, escape(line) if line else None)
-
-        try:
-            return replace(comparison, emulated=compare_emulated(_words(request), watch))
-        except StoppedError:
-            return replace(comparison, interrupted=True)
-        except MachineError as error:
-            reason = missing(str(error), not isinstance(error, UnavailableError))
-            return replace(comparison, left_out=[*comparison.left_out, reason])
-
-
-def _words(request: CompareRequest) -> list[str]:
-    """The request as options for the machine; its drive may be written to."""
-    words = ["--depths", ",".join(map(str, request.depths)), "--apis", ",".join(request.apis)]
-    words += ["--rw", ",".join(request.patterns or [request.workload.rw])]
-    words += ["--bs", ",".join(map(str, request.block_sizes or [request.workload.bs]))]
-    if request.paths:
-        words += ["--paths", ",".join(request.paths)]
-    return [*words, "--write", "--fio" if request.fio else "--no-fio"]
-
-
-def _write(comparison: Comparison, outputs: _Outputs) -> list[Path]:
-    written = []
-    if outputs.json:
-        outputs.json.write_bytes(to_json(comparison))
-        written.append(outputs.json)
-    if outputs.csv:
-        outputs.csv.write_text(to_csv(comparison))
-        written.append(outputs.csv)
-    if outputs.html:
-        outputs.html.write_text(to_html(comparison))
-        written.append(outputs.html)
-    return written

@@ -9,10 +9,23 @@ from typing import Literal
 import msgspec
 
 from .namespace import Namespace
-from .record import GIB, MIB, Record, Size
+from .record import GIB, MIB, Record, Size, power_of_two
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,11}")
 _NAME_RULE = "a name has up to 12 letters, digits and _, a letter first"
+#: Names of what a machine has beside its drives.
+_TAKEN = re.compile(r"ports|console|monitor|(port|share)[0-9]+")
+#: Vectors in an MSI-X table (PCI base specification, section 6.8.2).
+_MAX_VECTORS = 2048
+#: I/O queues of a controller (NVMe base specification, Number of Queues).
+_MAX_QUEUES = 65535
+
+
+def _wrong_name(name: str) -> Iterator[str]:
+    if not _NAME.fullmatch(name):
+        yield f"name: {name!r}; {_NAME_RULE}"
+    if _TAKEN.fullmatch(name):
+        yield f"name: {name} is what another part of the machine is called; choose another"
 
 
 class Sriov(Record, frozen=True, kw_only=True):
@@ -72,8 +85,7 @@ class Subsystem(Record, frozen=True, kw_only=True):
     fdp: Fdp | None = None
 
     def wrong(self) -> Iterator[str]:
-        if not _NAME.fullmatch(self.name):
-            yield f"name: {self.name!r}; {_NAME_RULE}"
+        yield from _wrong_name(self.name)
 
 
 class Controller(Record, frozen=True, kw_only=True):
@@ -106,8 +118,8 @@ class Controller(Record, frozen=True, kw_only=True):
     namespaces: tuple[Namespace, ...] = msgspec.field(default=(), name="namespace")
 
     def wrong(self) -> Iterator[str]:
-        if self.name and not _NAME.fullmatch(self.name):
-            yield f"name: {self.name!r}; {_NAME_RULE}"
+        if self.name:
+            yield from _wrong_name(self.name)
         if not re.fullmatch(r"[!-+\--~]{0,20}", self.serial):
             yield f"serial: {self.serial!r}; up to 20 ASCII characters, no comma, no space"
         if not 1 <= self.queues <= 256:
@@ -119,16 +131,31 @@ class Controller(Record, frozen=True, kw_only=True):
         if self.zasl and self.mdts and self.zasl > self.mdts:
             yield f"zasl: {self.zasl} is more than mdts ({self.mdts})"
         yield from self._wrong_regions()
+        if self.sriov:
+            yield from self._wrong_functions(self.sriov)
 
     def _wrong_regions(self) -> Iterator[str]:
-        if self.cmb % MIB or self.cmb > GIB:
-            yield f"cmb: {self.cmb} bytes; whole MiB are needed, up to 1GiB"
-        if self.pmr & (self.pmr - 1) or self.pmr > GIB or 0 < self.pmr < MIB:
-            yield f"pmr: {self.pmr} bytes; a power of two from 1MiB to 1GiB is needed"
-        if self.sriov and (self.cmb or self.pmr):
+        for key, size in (("cmb", self.cmb), ("pmr", self.pmr)):
+            if size and not (power_of_two(size) and MIB <= size <= GIB):
+                yield f"{key}: {size} bytes; a power of two from 1MiB to 1GiB is needed"
+
+    def _wrong_functions(self, sriov: Sriov) -> Iterator[str]:
+        if self.cmb or self.pmr:
             yield "cmb, pmr: QEMU has none on a controller with sriov; leave one out"
-        if self.sriov and self.queues < 2:
+        if self.queues < 2:
             yield "queues: with sriov the controller keeps at least 2 for itself"
+        vectors = self.queues + 1 + sriov.shared_vectors
+        if vectors > _MAX_VECTORS:
+            yield (
+                f"sriov: {vectors} interrupt vectors in all, its own among them, and PCI has up to"
+                f" {_MAX_VECTORS}; lower vectors, vfs or flexible_vectors"
+            )
+        queues = self.queues + sriov.shared_queues
+        if queues > _MAX_QUEUES:
+            yield (
+                f"sriov: {queues} queues in all, its own among them, and NVMe has up to"
+                f" {_MAX_QUEUES}; lower queues, vfs or flexible_queues"
+            )
 
     @property
     def drives(self) -> tuple[str, ...]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno as errors
+import os
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from ..nearest import unknown
-from .record import MIB, Record, Seconds, Size
+from .record import MIB, Record, Seconds, Size, power_of_two
 
 LBA_SIZES = (512, 4096)
 #: Every block of a fault is a rule of QEMU's.
@@ -30,7 +33,7 @@ class Zones(Record, frozen=True, kw_only=True):
     max_active: int = 0
 
     def wrong(self) -> Iterator[str]:
-        if self.size < MIB or self.size & (self.size - 1):
+        if self.size < MIB or not power_of_two(self.size):
             yield f"size: zones of {self.size} bytes; Linux needs a power of two, here from 1MiB"
         if self.capacity is not None and not 0 < self.capacity <= self.size:
             yield f"capacity: {self.capacity} is outside 1 to the zone's size ({self.size})"
@@ -169,12 +172,35 @@ class Namespace(Record, frozen=True, kw_only=True):
             yield "size: is the size of the file; leave it out"
         if not given and not self.size:
             yield "size: how large is the namespace? For instance 256MiB"
+        if given:
+            yield from self._wrong_file(Path(str(self.file)))
         if self.writable and not given:
             yield "writable: lets a given file be written; all else is writable anyway"
         if self.size is not None and self.lba in LBA_SIZES and self.size % self.lba:
             yield f"size: {self.size} bytes are no whole number of blocks of {self.lba}"
         if self.latency and self.backing != "null":
             yield 'latency: needs backing = "null"; elsewhere use [controller.namespace.limit]'
+
+    def _wrong_file(self, file: Path) -> Iterator[str]:
+        """Only where its folder is known: see topologies.load_topology."""
+        if not file.is_absolute():
+            return
+        try:
+            status = file.stat()
+        except OSError as error:
+            yield (
+                f"file: {file} cannot be opened: {error.strerror};"
+                f" make one, for instance: truncate -s 1G {file.name}"
+            )
+            return
+        if not stat.S_ISREG(status.st_mode):
+            yield f"file: {file} is no regular file; a raw image is needed"
+        elif not status.st_size:
+            yield f"file: {file} is empty, and the namespace has its size; truncate -s 1G makes one"
+        elif not os.access(file, os.R_OK):
+            yield f"file: {file} may not be read by you; allow it with chmod"
+        elif self.writable and not os.access(file, os.W_OK):
+            yield f"file: {file} may not be written by you; leave writable out, or chmod it"
 
     @property
     def stored(self) -> int:

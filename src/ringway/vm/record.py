@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..bench.units import parse_duration, parse_size
+from ..config import ConfigError
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
@@ -33,12 +34,17 @@ def read_value(kind: type, value: Any) -> Any:
     raise TypeError(f"text or a number is expected, not {type(value).__name__}")
 
 
+def power_of_two(number: int) -> bool:
+    """Whether it is one: 1, 2, 4, …"""
+    return number > 0 and not number & (number - 1)
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A struct that raises ValueError with the first sentence that its rules yield."""
+    """A struct that raises ConfigError with the first sentence that its rules yield."""
 
     def __post_init__(self) -> None:
         for message in self.wrong():
-            raise ValueError(message)
+            raise ConfigError(message)
 
     def wrong(self) -> Iterable[str]:
         """A sentence for every contradiction in the record."""

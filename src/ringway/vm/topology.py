@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from ..bench.units import format_size
 from ..nearest import unknown
 from .controller import Controller, Subsystem
-from .record import GIB, MIB, Record, Seconds, Size
+from .null_blk import NullBlk
+from .record import GIB, MIB, Record, Size
 
 #: Each takes a PCI slot and the bus behind it.
 MAX_CONTROLLERS = 16
@@ -26,65 +27,9 @@ MAX_CONTROLLERS = 16
 MAX_IN_MEMORY = 4 * GIB
 MAX_IN_FILES = 64 * GIB
 HUGE_PAGE = 2 * MIB
+_WORD = re.compile(r"[\w-]+")
 
 _T = TypeVar("_T")
-
-
-class NullBlk(Record, frozen=True, kw_only=True):
-    """A null_blk device: nullb0 is the first of the topology, nullb1 the next.
-
-    Source of the attributes: the kernel's Documentation/block/null_blk.rst.
-    """
-
-    size: Size = Size(GIB)
-    block_size: int = 512
-    #: Hardware queues, and more of them for IOPOLL.
-    queues: int = 1
-    poll_queues: int = 0
-    depth: int = 64
-    #: How a command ends: at once, in a softirq, or by a timer after `latency`.
-    completion: Literal["none", "softirq", "timer"] = "none"
-    latency: Seconds = Seconds(10e-6)
-    #: Keep what is written; else reads find nothing in particular.
-    memory_backed: bool = False
-    discard: bool = False
-    #: A device that may block in submission, as loop and network devices do.
-    blocking: bool = False
-    #: Zone size of a zoned device; None: not zoned.
-    zone_size: Size | None = None
-
-    def wrong(self) -> Iterator[str]:
-        if self.size < MIB or self.size % MIB:
-            yield f"size: {self.size} bytes; null_blk counts in MiB, for instance 1GiB"
-        if self.block_size not in (512, 1024, 2048, 4096):
-            yield f"block_size: {self.block_size} is not one of 512, 1024, 2048 and 4096"
-        if not 1 <= self.queues <= 64 or not 0 <= self.poll_queues <= 64:
-            yield "queues, poll_queues: from 1 to 64, and from 0 to 64"
-        if not 1 <= self.depth <= 1024:
-            yield f"depth: {self.depth} is outside 1 to 1024"
-        if self.discard and not self.memory_backed:
-            yield "discard: needs memory_backed = true"
-        if self.zone_size is not None and (self.zone_size < MIB or self.zone_size % MIB):
-            yield f"zone_size: {self.zone_size} bytes; null_blk counts in MiB, for instance 4MiB"
-
-    def attributes(self) -> dict[str, str]:
-        """What to write to its folder in configfs, in this order, before ``power`` gets 1."""
-        values = {
-            "size": self.size // MIB,
-            "blocksize": self.block_size,
-            "queue_mode": 2,
-            "submit_queues": self.queues,
-            "poll_queues": self.poll_queues,
-            "hw_queue_depth": self.depth,
-            "irqmode": ("none", "softirq", "timer").index(self.completion),
-            "completion_nsec": self.latency.nanoseconds,
-            "memory_backed": int(self.memory_backed),
-            "discard": int(self.discard),
-            "blocking": int(self.blocking),
-        }
-        if self.zone_size is not None:
-            values |= {"zoned": 1, "zone_size": self.zone_size // MIB}
-        return {name: str(value) for name, value in values.items()}
 
 
 class Machine(Record, frozen=True, kw_only=True):
@@ -115,6 +60,19 @@ class Machine(Record, frozen=True, kw_only=True):
         for word in self.kernel:
             if not word or re.search(r"\s", word):
                 yield f"kernel: {word!r} is not one word; write each by itself"
+        yield from self._wrong_modules()
+
+    def _wrong_modules(self) -> Iterator[str]:
+        for module in (*self.modules, *self.parameters):
+            if not _WORD.fullmatch(module):
+                yield f"modules, parameters: {module!r} is no module's name"
+        for module, values in self.parameters.items():
+            for name, value in values.items():
+                where = f"parameters.{module}.{name}"
+                if not _WORD.fullmatch(name):
+                    yield f"{where}: {name!r} is no parameter's name"
+                if re.search(r"\s", str(value)):
+                    yield f"{where}: {value!r} has white space, where the kernel ends it; use none"
 
     def words(self) -> tuple[str, ...]:
         """Words for the kernel's command line that the topology asks for.
@@ -165,6 +123,27 @@ class Topology(Record, frozen=True, kw_only=True):
         for controller in self.controllers:
             yield from self._wrong_subsystem(controller)
         yield from self._wrong_amounts()
+        for number, device in enumerate(self.null_blk):
+            for message in self._wrong_queues(device):
+                yield f"null_blk[{number}]: {message}"
+
+    def _wrong_queues(self, device: NullBlk) -> Iterator[str]:
+        """What the kernel would lower without a word (null_validate_conf() in its null_blk)."""
+        cpus, polled = self.machine.cpus, self._polled
+        if device.queues > cpus:
+            yield f"queues: {device.queues}, and cpus of the machine is {cpus}; make them as many"
+        if device.poll_queues > polled:
+            yield (
+                f"poll_queues: {device.poll_queues}, and the module allows {polled}; in [machine],"
+                f" parameters.null_blk = {{ poll_queues = {device.poll_queues} }}"
+            )
+
+    @property
+    def _polled(self) -> int:
+        """Poll queues that the module null_blk lets a device have."""
+        words = self.machine.module_arguments("null_blk")
+        given = [word.partition("=")[2] for word in words if word.startswith("poll_queues=")]
+        return int(given[-1]) if given and given[-1].isdecimal() else 1
 
     def _wrong_names(self) -> Iterator[str]:
         subsystems = [subsystem.name for subsystem in self.subsystems]
@@ -178,6 +157,12 @@ class Topology(Record, frozen=True, kw_only=True):
             twice = _first_twice(found)
             if twice:
                 yield f"{kind}: there are two called {twice}; give each a name or number of its own"
+        twice = _first_twice([*subsystems, *names, *drives])
+        if twice:
+            yield (
+                f"{twice}: controllers, subsystems and namespaces share their names, and two are"
+                " called so; give one another name"
+            )
 
     def _wrong_subsystem(self, controller: Controller) -> Iterator[str]:
         known = {subsystem.name: subsystem for subsystem in self.subsystems}
