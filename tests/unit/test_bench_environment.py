@@ -166,6 +166,7 @@ def test_device_rates_are_between_the_first_and_the_last_sample(
 
 
 def test_no_device_no_rate() -> None:
+    assert DeviceMeter.under(__file__, "io_uring_cmd+fixed").device is None
     found = DeviceMeter.under("null:1GiB")
     found.sample()
     assert found.rate() is None

@@ -115,7 +115,7 @@ class _Meter:
     cpu: _Usage = field(default_factory=lambda: _Usage(0.0, 0.0))
 
     def __post_init__(self) -> None:
-        self.device = DeviceMeter.under(self.spec.target)
+        self.device = DeviceMeter.under(self.spec.target, self.spec.path or "")
         self.helpers = HelperMeter(os.getpid())
         self.latencies: list[NDArray[np.int64]] = []
         self._ramping = True

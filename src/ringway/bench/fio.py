@@ -142,7 +142,7 @@ class _Watch:
     """A running fio: tells how far it is, samples the meters, ends it when asked to."""
 
     def __init__(self, spec: RunSpec, progress: Progress) -> None:
-        self.device = DeviceMeter.under(spec.target)
+        self.device = DeviceMeter.under(spec.target, spec.path or "")
         self.helpers = HelperMeter(0)
         self.interrupted = False
         self._workload = spec.workload

@@ -23,9 +23,12 @@ class DeviceMeter:
     _last: tuple[float, DeviceCounters] | None = field(default=None, init=False)
 
     @classmethod
-    def under(cls, target: str) -> DeviceMeter:
-        """A meter on the device that holds `target`; it measures nothing when there is none."""
-        return cls(device_under(target))
+    def under(cls, target: str, path: str = "") -> DeviceMeter:
+        """A meter on the device that holds `target`; it measures nothing when there is none.
+
+        path: the one in use. A block device does not count commands that pass it by.
+        """
+        return cls(None if path.startswith("io_uring_cmd") else device_under(target))
 
     def restart(self) -> None:
         self._first = self._last = None

@@ -34,7 +34,7 @@ class NativeExecutor:
     def run(self, spec: RunSpec, progress: Progress) -> Measurement:
         started = now()
         with open_device(spec) as device, _run(device, spec.workload) as run:
-            meter = DeviceMeter.under(spec.target)
+            meter = DeviceMeter.under(spec.target, spec.path or "")
             interrupted = _watch(run, progress, meter)
             result = _result(run)
             return _measurement(spec, device, run, result, meter.rate(), started, interrupted)

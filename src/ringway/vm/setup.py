@@ -22,6 +22,8 @@ _WORDS = (
     "console=ttyS0",
     "quiet",
     "panic=-1",
+    # What goes on after an oops goes on wrongly, or hangs.
+    "oops=panic",
     "nokaslr",
     "mitigations=off",
     "tsc=reliable",
