@@ -18,6 +18,7 @@ from ringway.bench.report import comparison_view, plotting_missing, to_html
 from ringway.vm.acceleration import Acceleration
 from ringway.vm.errors import DiedError, StoppedError, UnavailableError
 from ringway.vm.qemu import TopologyError
+from ringway.vm.setup import topology_on
 
 FEW = {"paths": ("posix", "io_uring"), "depths": (1, 32), "repetitions": 1}
 
@@ -121,9 +122,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "record": None,
     }
 
-    def run(host: object, job: Any, watch: object) -> tuple[int, str]:
+    def run(host: Any, job: Any, watch: object) -> tuple[int, str]:
         state["commands"].append(list(job.command))
-        state["polled"].append(job.topology.machine.parameters["nvme"]["poll_queues"])
+        started = topology_on(host, job.topology)
+        state["polled"].append(started.machine.parameters["nvme"]["poll_queues"])
         if state["counting"] and len(state["commands"]) == 2:
             raise state["counting"]
         if state["document"]:

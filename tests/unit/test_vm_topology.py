@@ -422,3 +422,28 @@ def test_the_default_is_a_machine_without_drives() -> None:
     topology = Topology()
     assert topology.controllers == ()
     assert topology.machine.cpus == 2
+
+
+def test_on_one_cpu_no_driver_is_asked_for_more_queues_than_that() -> None:
+    topology = topology_from(
+        {
+            "machine": {
+                "cpus": 4,
+                "parameters": {
+                    "nvme": {"poll_queues": 4, "io_timeout": 9, "write_queues": 0},
+                    "null_blk": {"g_poll_queues": 2},
+                },
+            },
+            "null_blk": [{"queues": 3}],
+        }
+    )
+    started = topology.on_one_cpu()
+    assert started.machine.cpus == 1
+    assert started.machine.parameters["nvme"] == {
+        "poll_queues": 1,
+        "io_timeout": 9,
+        "write_queues": 0,
+    }
+    assert started.null_blk[0].queues == 1
+    for name in topology_names():
+        load_topology(name).on_one_cpu()

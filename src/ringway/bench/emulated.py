@@ -23,7 +23,6 @@ from ..vm.job import Job
 from ..vm.machine import Machine
 from ..vm.streams import close_input
 from ..vm.topologies import load_topology
-from ..vm.topology import Topology
 from .executor import reason_of as _reason_of
 from .record import Cell, Comparison, LeftOut, Verdict, from_json
 from .units import format_count
@@ -71,7 +70,7 @@ def _compare(host: Host, words: Sequence[str], watch: Watch) -> Comparison:
         command = (sys.executable, "-m", "ringway", "compare", DRIVE, "--json", str(record))
         job = Job(
             command=[*command, "--direct", *words],
-            topology=_topology(host),
+            topology=load_topology(TOPOLOGY),
             directory=Path.cwd(),
             environment={**os.environ, "RINGWAY_VM": TOPOLOGY},
             results=[Path(folder)],
@@ -83,16 +82,6 @@ def _compare(host: Host, words: Sequence[str], watch: Watch) -> Comparison:
     if status in _TOLD:
         return document
     return _with_left_out(document, missing(_end(status, said), True))
-
-
-def _topology(host: Host) -> Topology:
-    """A poll queue for each CPU; a machine that counts has one, and its driver takes no more."""
-    topology = load_topology(TOPOLOGY)
-    if not host.count_instructions:
-        return topology
-    replace = msgspec.structs.replace
-    parameters = {**topology.machine.parameters, "nvme": {"poll_queues": 1}}
-    return replace(topology, machine=replace(topology.machine, parameters=parameters))
 
 
 def _read(record: Path) -> Comparison:

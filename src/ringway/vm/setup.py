@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from .commandline import Boot, Port, Setup, Share, arguments, backend
@@ -39,6 +40,7 @@ class Prepared:
 
     def __init__(self, host: Host, job: Job, wiring: Wiring, console: int, mark: str) -> None:
         check(job)
+        job = replace(job, topology=topology_on(host, job.topology))
         self._files: list[int] = []
         self._errand = _errand(host, job, mark)
         try:
@@ -93,6 +95,11 @@ class Prepared:
         for fd in self._files:
             os.close(fd)
         self._files.clear()
+
+
+def topology_on(host: Host, topology: Topology) -> Topology:
+    """The topology as it is started: a machine that counts instructions has one CPU."""
+    return topology.on_one_cpu() if host.count_instructions else topology
 
 
 def _nameless_file() -> int:

@@ -102,6 +102,11 @@ def _word(value: str | int | bool) -> str:
     return ("N", "Y")[value] if isinstance(value, bool) else str(value)
 
 
+def _most_one(name: str, value: str | int | bool) -> str | int | bool:
+    """A module parameter; one that counts queues is limited."""
+    return min(1, value) if name.endswith("_queues") and isinstance(value, int) else value
+
+
 class Topology(Record, frozen=True, kw_only=True):
     """A machine and its drives. Names, serials and namespace identifiers left out are filled in."""
 
@@ -115,6 +120,19 @@ class Topology(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "controllers", _filled(self.controllers))
         super().__post_init__()
+
+    def on_one_cpu(self) -> Topology:
+        """The same for a machine of one CPU: drivers take no more queues than there are CPUs."""
+        parameters = {
+            module: {name: _most_one(name, value) for name, value in values.items()}
+            for module, values in self.machine.parameters.items()
+        }
+        null_blk = tuple(
+            replace(device, queues=1, poll_queues=min(1, device.poll_queues))
+            for device in self.null_blk
+        )
+        machine = replace(self.machine, cpus=1, parameters=parameters)
+        return replace(self, machine=machine, null_blk=null_blk)
 
     def wrong(self) -> Iterator[str]:
         if len(self.controllers) > MAX_CONTROLLERS:
