@@ -7,22 +7,7 @@
 #include "core/clock.h"
 #include "tests/check.h"
 #include "tests/core/fake_path.h"
-
-static struct rw_memory_stats stats(void)
-{
-	struct rw_memory_stats out;
-
-	rw_memory_stats(&out);
-	return out;
-}
-
-static struct rw_buffer *buffer_of(uint64_t length)
-{
-	struct rw_buffer *buffer = NULL;
-
-	CHECK_EQ(rw_buffer_create(length, &buffer), 0);
-	return buffer;
-}
+#include "tests/core/pool.h"
 
 static bool all_zero(const char *memory, uint64_t length)
 {

@@ -3,31 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/clock.h"
-#include "tests/check.h"
-#include "tests/core/fake_path.h"
-
-static struct rw_buffer *buffer;
-static char *memory;
-
-static int64_t prepare(struct rw_queue *queue, uint32_t opcode, uint64_t offset, uint64_t length)
-{
-	struct rw_span span = span_of(memory, length);
-
-	return rw_queue_prepare(queue, opcode, offset, &span, 1000 + offset);
-}
-
-static int64_t prepare_read(struct rw_queue *queue)
-{
-	return prepare(queue, RW_READ, 0, 512);
-}
-
-static void end(struct fake_device *fake, struct rw_queue *queue)
-{
-	CHECK_EQ(rw_queue_destroy(queue, RW_NS_PER_S), 0);
-	CHECK_EQ(fake_close(fake), 0);
-	CHECK_EQ(rw_buffer_holders(buffer), 1);
-}
+#include "tests/core/fake_queue.h"
 
 /* ------------------------------------------------------------------ tokens */
 
@@ -291,8 +267,7 @@ static void latency_is_plausible(void)
 
 int main(void)
 {
-	CHECK_EQ(rw_buffer_create(32 * FAKE_MAX, &buffer), 0);
-	memory = rw_buffer_memory(buffer);
+	make_memory();
 	tokens_are_unique();
 	tokens_stay_positive();
 	a_full_queue_changes_nothing();
@@ -304,6 +279,6 @@ int main(void)
 	a_path_that_takes_nothing();
 	a_submit_that_fails();
 	latency_is_plausible();
-	CHECK_EQ(rw_buffer_drop(buffer), 1);
+	drop_memory();
 	return rw_check_end();
 }

@@ -5,31 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/clock.h"
-#include "tests/check.h"
-#include "tests/core/fake_path.h"
-
-static struct rw_buffer *buffer;
-static char *memory;
-
-static int64_t prepare(struct rw_queue *queue, uint32_t opcode, uint64_t offset, uint64_t length)
-{
-	struct rw_span span = span_of(memory, length);
-
-	return rw_queue_prepare(queue, opcode, offset, &span, 1000 + offset);
-}
-
-static int64_t prepare_read(struct rw_queue *queue)
-{
-	return prepare(queue, RW_READ, 0, 512);
-}
-
-static void end(struct fake_device *fake, struct rw_queue *queue)
-{
-	CHECK_EQ(rw_queue_destroy(queue, RW_NS_PER_S), 0);
-	CHECK_EQ(fake_close(fake), 0);
-	CHECK_EQ(rw_buffer_holders(buffer), 1);
-}
+#include "tests/core/fake_queue.h"
 
 /* ---------------------------------------------------------------- ownership */
 
@@ -207,8 +183,7 @@ static void a_queue_of_a_closed_device(void)
 
 int main(void)
 {
-	CHECK_EQ(rw_buffer_create(32 * FAKE_MAX, &buffer), 0);
-	memory = rw_buffer_memory(buffer);
+	make_memory();
 	another_thread_is_refused();
 	a_forked_child_is_refused();
 	destroying_drains();
@@ -216,6 +191,6 @@ int main(void)
 	destroying_leaves_memory_held();
 	a_signal_while_destroying();
 	a_queue_of_a_closed_device();
-	CHECK_EQ(rw_buffer_drop(buffer), 1);
+	drop_memory();
 	return rw_check_end();
 }

@@ -8,26 +8,11 @@
 #include "core/clock.h"
 #include "tests/check.h"
 #include "tests/core/fake_path.h"
+#include "tests/core/pool.h"
 
 #define MIB (1ull << 20)
 
 static char own[RW_MAX_REGIONS * 64];
-
-static struct rw_memory_stats stats(void)
-{
-	struct rw_memory_stats out;
-
-	rw_memory_stats(&out);
-	return out;
-}
-
-static struct rw_buffer *buffer_of(uint64_t length)
-{
-	struct rw_buffer *buffer = NULL;
-
-	CHECK_EQ(rw_buffer_create(length, &buffer), 0);
-	return buffer;
-}
 
 static struct rw_buffer *registered(void *memory, uint64_t length)
 {

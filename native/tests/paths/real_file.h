@@ -169,4 +169,29 @@ static inline void real_write_all(struct rw_queue *queue, char *memory, uint64_t
 	CHECK_EQ(wrong, 0);
 }
 
+/*
+ * Reads all, writes all anew, flushes and reads it back in one operation, then
+ * ends the queue; `count` blocks fit in the memory. What the queue had counted.
+ */
+static inline struct rw_counters real_data_is_right(struct rw_device *device, char *memory,
+						    uint64_t count, uint64_t generation)
+{
+	struct rw_counters counters;
+	struct rw_queue *queue;
+
+	real_read_all(device, memory, count, 32, generation);
+	real_read_all(device, memory, count, 1, generation);
+	queue = real_queue(device, 64);
+	real_write_all(queue, memory, generation + 1);
+	counters = counters_of(queue);
+	CHECK_EQ(counters.operations, REAL_BLOCKS);
+	CHECK_EQ(counters.parts, REAL_BLOCKS + counters.retries);
+	CHECK(counters.syscalls > 0);
+	CHECK_EQ(real_do(queue, RW_FLUSH, 0, NULL, 0), 0);
+	CHECK_EQ(real_do(queue, RW_READ, 0, memory, REAL_SIZE), REAL_SIZE);
+	CHECK(real_bytes_are(memory, 0, REAL_SIZE, generation + 1));
+	CHECK_EQ(rw_queue_destroy(queue, RW_NS_PER_S), 0);
+	return counters;
+}
+
 #endif
