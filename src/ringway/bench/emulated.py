@@ -7,7 +7,6 @@ clock advances by 1 ns with every instruction, CPU time is just that.
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -19,7 +18,8 @@ import msgspec
 from ..config import ConfigError
 from ..vm.errors import DiedError, MachineError, StoppedError
 from ..vm.host import Host, find_host
-from ..vm.job import Job
+from ..vm.job import Job, environment_in
+from ..vm.lines import Lines
 from ..vm.machine import Machine
 from ..vm.streams import close_input
 from ..vm.topologies import load_topology
@@ -72,7 +72,7 @@ def _compare(host: Host, words: Sequence[str], watch: Watch) -> Comparison:
             command=[*command, "--direct", *words],
             topology=load_topology(TOPOLOGY),
             directory=Path.cwd(),
-            environment={**os.environ, "RINGWAY_VM": TOPOLOGY},
+            environment=environment_in(TOPOLOGY),
             results=[Path(folder)],
         )
         status, said = _run(host, job, watch)
@@ -100,10 +100,11 @@ def _end(status: int, said: str) -> str:
 def _run(host: Host, job: Job, watch: Watch) -> tuple[int, str]:
     """Its exit status, and the last that it said."""
     errors = bytearray()
+    lines = Lines()
 
     def tell(data: bytes) -> None:
         errors.extend(data)
-        for line in data.decode(errors="replace").splitlines():
+        for line in lines.take(data):
             if "round" in line:
                 watch(f"emulated NVMe drive: {line}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ class Meter(Protocol):
     def add(self, latencies: NDArray[np.int64], moved: int, errors: int = 0) -> bool: ...
 
 
-class Face:
+class Face(ABC):
     """An opened target with memory for `depth` operations; loop() works until told to stop."""
 
     def __init__(self, spec: RunSpec) -> None:
@@ -74,8 +75,9 @@ class Face:
         for first in itertools.count(0, _BLOCK):
             yield from self.offsets(_BLOCK, first).tolist()
 
+    @abstractmethod
     def loop(self, meter: Meter) -> None:
-        raise NotImplementedError
+        """Works until the meter says that it is enough."""
 
 
 class Batch(Face):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from ringway.signals import handled
 
 
 class Interruption:
@@ -26,9 +25,5 @@ class Interruption:
 def watching() -> Iterator[Interruption]:
     """Signals set the flag while the block runs."""
     interruption = Interruption()
-    before = {number: signal.signal(number, interruption) for number in _SIGNALS}
-    try:
+    with handled(interruption):
         yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from ringway.signals import ENDINGS, handled
+
 #: A command that was told to end has this long, in seconds.
 _GRACE = 10.0
 _LOOK = 0.2
@@ -77,10 +78,6 @@ def relayed() -> Iterator[Relay]:
     Those that are ignored, as under nohup(1), stay so, for the command too.
     """
     relay = Relay()
-    heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, relay) for number in heeded}
-    try:
+    heeded = [number for number in ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
+    with handled(relay, heeded):
         yield relay
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

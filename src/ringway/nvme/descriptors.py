@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from .host import Host
+from .sysfs import entries
 
 #: Part of a node's name wherever the folder is mounted, as for a chroot.
 _FOLDER = "/dev/"
@@ -88,7 +89,7 @@ def _is_device(node: str) -> bool:
 
 
 def _descriptors(folder: Path) -> Iterator[tuple[str, Path, bool]]:
-    for link in _links(folder / "fd"):
+    for link in entries(folder / "fd"):
         if _is_device(node := _target(link)):
             yield node, link, False
 
@@ -107,13 +108,6 @@ def _mappings(folder: Path) -> Iterator[tuple[str, Path, bool]]:
         # Addresses have leading zeros in the list, and none in the names of the links.
         first, last = (int(address, 16) for address in span.split("-"))
         yield node, folder / f"map_files/{first:x}-{last:x}", True
-
-
-def _links(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
 
 
 def _text(file: Path) -> str:

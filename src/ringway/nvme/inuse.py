@@ -22,7 +22,7 @@ from ringway.storage import read_text
 
 from .descriptors import Opened, having
 from .host import Host
-from .sysfs import Controller
+from .sysfs import Controller, entries
 
 _ADVICE = {
     "root": "it cannot be given away while the system runs from it",
@@ -117,15 +117,8 @@ def _stack(host: Host, names: list[str]) -> dict[str, str]:
             folder = host.sys / "class/block" / name
             found[name] = read_text(folder / "dev") or ""
             waiting += [part.parent.name for part in folder.glob("*/partition")]
-            waiting += _listed(folder / "holders")
+            waiting += [entry.name for entry in entries(folder / "holders")]
     return dict(sorted(found.items()))
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except OSError:
-        return []
 
 
 def _lines(file: Path) -> list[str]:
@@ -188,9 +181,9 @@ def _swaps(host: Host, stack: dict[str, str]) -> Iterator[Use]:
 
 def _holders(host: Host, stack: dict[str, str]) -> Iterator[Use]:
     for name in stack:
-        for holder in _listed(host.sys / "class/block" / name / "holders"):
-            label = read_text(host.sys / "class/block" / holder / "dm/name")
-            shown = f"{holder} ({label})" if label else holder
+        for entry in entries(host.sys / "class/block" / name / "holders"):
+            label = read_text(host.sys / "class/block" / entry.name / "dm/name")
+            shown = f"{entry.name} ({label})" if label else entry.name
             yield Use(kind="held", device=name, text=f"{name} is held by {shown}")
 
 

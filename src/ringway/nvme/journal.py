@@ -8,7 +8,6 @@ not complete. One without stays until somebody gives the device back.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -18,13 +17,13 @@ from pathlib import Path
 import msgspec
 
 from ringway.errors import error_of
+from ringway.files import lock_file, replace_file, sync_folder
 from ringway.storage import read_text
 
 from .host import Host, pci_address
 
 SCHEMA = "ringway.nvme.journal/1"
 SYSTEM_FOLDER = Path("/run/ringway/nvme")
-_PAUSE = 0.02
 #: The start of a process, in the fields of /proc/PID/stat behind its name: proc_pid_stat(5).
 _START_FIELD = 19
 
@@ -129,19 +128,12 @@ class Journal:
 
     def write(self, record: Record) -> None:
         """Puts the record in place whole, and on stable storage, or not at all."""
-        file = self._file(record.pci)
-        new = file.with_suffix(".new")
-        with open(new, "wb") as stream:
-            stream.write(msgspec.json.encode(record))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(new, file)
-        self._sync()
+        replace_file(self._file(record.pci), msgspec.json.encode(record))
 
     def drop(self, address: str) -> None:
         """Removes the record: the device is back."""
         self._file(address).unlink(missing_ok=True)
-        self._sync()
+        sync_folder(self.folder)
 
     @contextmanager
     def locked(self, address: str, timeout: float) -> Iterator[int]:
@@ -169,26 +161,12 @@ class Journal:
     def _file(self, address: str) -> Path:
         return self.folder / f"{address}.json"
 
-    def _sync(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
 
 def _take(descriptor: int, address: str, end: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise error_of(-errno.EBUSY, _taken(descriptor, address)) from None
-            time.sleep(_PAUSE)
-            continue
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        return
+    if not lock_file(descriptor, end):
+        raise error_of(-errno.EBUSY, _taken(descriptor, address))
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 def _taken(descriptor: int, address: str) -> str:

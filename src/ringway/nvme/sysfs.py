@@ -86,10 +86,7 @@ class Controller(msgspec.Struct, frozen=True, kw_only=True):
 
 def addresses(host: Host) -> list[str]:
     """PCI addresses of all NVMe controllers, in order."""
-    try:
-        folders = sorted(host.devices.iterdir())
-    except OSError:
-        return []
+    folders = entries(host.devices)
     return [folder.name for folder in folders if read_text(folder / "class") == NVME_CLASS]
 
 
@@ -124,6 +121,14 @@ def read_controller(host: Host, address: str) -> Controller:
         physical_function=link_name(folder / "physfn"),
         namespaces=list(_namespaces(host, own)) if own else [],
     )
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, in order; nothing where it is not there, or goes meanwhile."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def link_name(link: Path) -> str | None:
@@ -163,10 +168,7 @@ def _numa_node(folder: Path) -> int | None:
 
 
 def _members(host: Host, folder: Path, address: str) -> list[Member]:
-    try:
-        names = sorted(entry.name for entry in (folder / "iommu_group/devices").iterdir())
-    except OSError:
-        return []
+    names = [entry.name for entry in entries(folder / "iommu_group/devices")]
     return [
         Member(
             pci=name,
@@ -182,7 +184,7 @@ def _namespaces(host: Host, own: Path) -> Iterator[Namespace]:
     """Block and character devices of one namespace have the same end of their names."""
     paths: dict[str, tuple[str, Path]] = {}
     generic: dict[str, str] = {}
-    for entry in _entries(own):
+    for entry in entries(own):
         if found := _BLOCK.fullmatch(entry.name):
             # nvme0c1n1 is one controller's way to nvme0n1, which has the block device.
             paths[found[2]] = (f"nvme{found[1]}{found[2]}", entry)
@@ -193,14 +195,6 @@ def _namespaces(host: Host, own: Path) -> Iterator[Namespace]:
             yield _namespace(host, *paths[end], generic.get(end))
         else:
             yield Namespace(nsid=None, block=None, character=generic[end])
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Of a controller that may go while it is looked at."""
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
 
 
 def _namespace(host: Host, block: str, entry: Path, character: str | None) -> Namespace:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..files import lock_file, replace_file
 from .errors import UnavailableError
 
 #: How long one process may keep another from preparing the same thing, in seconds.
 _PATIENCE = 600
-
-
 _ADVICE = "set XDG_CACHE_HOME to a folder that can be written to"
 
 
@@ -35,16 +33,11 @@ def cache_folder(name: str = "") -> Path:
 
 
 def keep(file: Path, content: bytes) -> None:
-    """Writes a file of the cache, whole or not at all."""
-    fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
+    """Writes a file of the cache, whole or not at all. Raises UnavailableError."""
     try:
-        with open(fresh, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.rename(file)
+        replace_file(file, content)
     except OSError as error:
-        raise UnavailableError(f"{file} cannot be written ({error.strerror}): {_ADVICE}") from error
+        raise _unwritable(file, error) from error
 
 
 @contextmanager
@@ -53,21 +46,12 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock = open(folder / ".lock", "w")  # noqa: SIM115
     except OSError as error:
-        raise UnavailableError(
-            f"{folder} cannot be written ({error.strerror}): {_ADVICE}"
-        ) from error
+        raise _unwritable(folder, error) from error
     with lock:
-        deadline = time.monotonic() + _PATIENCE
-        while not _try_lock(lock.fileno()):
-            if time.monotonic() > deadline:
-                raise UnavailableError(f"another process keeps {folder}/.lock for too long")
-            time.sleep(0.1)
+        if not lock_file(lock.fileno(), time.monotonic() + _PATIENCE):
+            raise UnavailableError(f"another process keeps {folder}/.lock for too long")
         yield
 
 
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _unwritable(place: Path, error: OSError) -> UnavailableError:
+    return UnavailableError(f"{place} cannot be written ({error.strerror}): {_ADVICE}")

@@ -14,6 +14,7 @@ from typing import Any
 from .errors import DiedError, MachineError, PanicError, StoppedError, TimeLimitError
 from .host import Host
 from .job import OUTPUTS, Job
+from .lines import Lines, send_line
 from .loop import Loop
 from .process import QemuProcess, keep_log
 from .qmp import Monitor
@@ -32,24 +33,13 @@ _PATIENCE = 5.0
 
 
 @dataclass
-class _Lines:
-    """Whole lines out of a stream."""
-
-    rest: bytes = b""
-
-    def take(self, data: bytes) -> list[str]:
-        *lines, self.rest = (self.rest + data).split(b"\n")
-        return [line.decode(errors="replace") for line in lines]
-
-
-@dataclass
 class _Told:
     """What the guest has said about itself."""
 
     started_after: float | None = None
     exit_status: int | None = None
     failure: str | None = None
-    lines: _Lines = field(default_factory=_Lines)
+    lines: Lines = field(default_factory=Lines)
 
     def take(self, data: bytes) -> None:
         for line in self.lines.take(data):
@@ -73,7 +63,7 @@ class Machine:
         self.job = job
         self.ports: dict[str, socket.socket] = {}
         self._told = _Told()
-        self._requests = _Lines()
+        self._requests = Lines()
         self._mark = new_mark()
         self._ends: list[StreamEnd] = []
         self._begun = self._last_word = time.monotonic()
@@ -186,14 +176,10 @@ class Machine:
     def _take_requests(self, data: bytes) -> None:
         """The guest's commands for the monitor, one JSON object a line; answered alike."""
         for line in self._requests.take(data):
-            answer = json.dumps(self._answer(line)).encode() + b"\n"
-            self.ports["qmp"].settimeout(_PATIENCE)
             try:
-                self.ports["qmp"].sendall(answer)
+                send_line(self.ports["qmp"], json.dumps(self._answer(line)), _PATIENCE)
             except OSError as error:
                 raise self._failed(DiedError, "the guest does not read the answer") from error
-            finally:
-                self.ports["qmp"].setblocking(False)
 
     def _answer(self, line: str) -> dict[str, Any]:
         try:

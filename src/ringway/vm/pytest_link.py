@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import MachineError, TimeLimitError
+from .lines import Lines, send_line
 from .pytest_plugin import PORT
 
 #: What is kept of what the guest writes beside its reports, in bytes.
@@ -89,7 +90,7 @@ class Guest:
     missing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._rest = b""
+        self._lines = Lines()
         self._answers: deque[Event] = deque()
         self._act: Callable[[Event], None] = lambda event: None
         self._streams = {"stdout": _Stream(1), "stderr": _Stream(2)}
@@ -134,18 +135,13 @@ class Guest:
     # ------------------------------------------------------------ lines
 
     def _send(self, **message: Any) -> None:
-        port = self.machine.ports[PORT]
-        port.settimeout(_END_LIMIT)
         try:
-            port.sendall(json.dumps(message).encode() + b"\n")
+            send_line(self.machine.ports[PORT], json.dumps(message), _END_LIMIT)
         except OSError as error:
             raise self._broken(f"the machine takes no more lines: {error}") from error
-        finally:
-            port.setblocking(False)
 
     def _take(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
+        for line in self._lines.take(data):
             event = json.loads(line)
             if event["kind"] in ("ready", "collected", "done", "end", "internal"):
                 self._answers.append(event)
