@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from pathlib import Path
@@ -110,11 +109,6 @@ def vm(toolbox: Toolbox, /, command: tuple[str, ...], only_list: bool, **options
     return _run(command, **options)
 
 
-def _absolute(topology: str) -> str:
-    """A name stays; a file is found from every folder."""
-    return str(Path(topology).resolve()) if topology.endswith(".toml") else topology
-
-
 def _shell(only_print: bool) -> list[str]:
     from ringway.vm.terminal import shell_command
 
@@ -143,7 +137,7 @@ def _run(
     only_print: bool,
 ) -> int:
     from ringway.vm.host import find_host
-    from ringway.vm.job import Job
+    from ringway.vm.job import Job, environment_in
     from ringway.vm.run import command_line, run
     from ringway.vm.terminal import ESCAPE, raw_terminal
     from ringway.vm.topologies import load_topology
@@ -152,7 +146,7 @@ def _run(
         command=command or _shell(only_print),
         topology=load_topology(topology),
         directory=Path.cwd(),
-        environment={**os.environ, "RINGWAY_VM": _absolute(topology)},
+        environment=environment_in(topology),
         results=[folder.resolve() for folder in results],
     )
     host = find_host(kernel, accel, count_instructions)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 from ..checkup import Finding
 from .acceleration import known_refusal, verdict_file
 from .distribution import kept_kernel
 from .errors import UnavailableError
 from .initramfs import find_busybox
+from .kernel import VARIABLE, host_image
 from .qemu import find_qemu
 
 #: `Finding.path` of what concerns the machine that ``ringway vm`` starts.
@@ -47,7 +47,7 @@ def _busybox() -> Finding:
 
 def _kernel() -> Finding:
     kept = kept_kernel()
-    host = Path("/boot", f"vmlinuz-{os.uname().release}")
+    host = host_image()
     if kept is not None:
         return _found("kernel", True, f"the distribution's is in the cache: {kept.name}")
     if shutil.which("apt-get"):
@@ -58,7 +58,7 @@ def _kernel() -> Finding:
         "kernel",
         False,
         f"there is no apt-get, and {host} cannot be read",
-        "name a kernel with --kernel or RINGWAY_VM_KERNEL",
+        f"name a kernel with --kernel or {VARIABLE}",
     )
 
 

@@ -19,6 +19,7 @@ from .topology import Machine, Topology
 _PORTS_SLOT = 0x02
 _RANDOM_SLOT = 0x03
 _SHARE_SLOTS = (*range(0x04, 0x08), *range(0x18, 0x1F))
+MOST_SHARES = len(_SHARE_SLOTS)
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ def port_arguments(ports: Sequence[Port], qemu: Qemu) -> list[str]:
 
 def share_arguments(shares: Sequence[Share], qemu: Qemu) -> list[str]:
     """A 9p device for each share. Raises ValueError when there is no slot left."""
-    if len(shares) > len(_SHARE_SLOTS):
-        raise ValueError(f"{len(shares)} shares; there are slots for {len(_SHARE_SLOTS)}")
+    if len(shares) > MOST_SHARES:
+        raise ValueError(f"{len(shares)} shares; there are slots for {MOST_SHARES}")
     found = []
     for number, (share, slot) in enumerate(zip(shares, _SHARE_SLOTS, strict=False)):
         name = f"share{number}"

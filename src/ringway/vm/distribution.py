@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -42,23 +43,18 @@ def fetch_kernel() -> Path:
 
     Raises UnavailableError where there is no apt-get, or it cannot download one.
     """
-    folder = cache_folder("kernels")
-    kept = _kept(folder)
-    if kept is not None:
-        return kept
-    with locked(folder):
-        kept = _kept(folder)
-        return kept if kept is not None else _fetch(folder)
+    kept = kept_kernel()
+    if kept is None:
+        folder = cache_folder("kernels")
+        with locked(folder):
+            kept = kept_kernel() or _fetch(folder)
+    return kept
 
 
 def kept_kernel() -> Path | None:
-    """The folder of an unpacked kernel package, where one was fetched before."""
-    return _kept(cache_folder("kernels"))
-
-
-def _kept(folder: Path) -> Path | None:
-    """The one fetched last."""
-    complete = [path for path in folder.glob("*/") if path.suffix != ".new"]
+    """The folder of the unpacked kernel package that was fetched last; None: none was."""
+    folders = cache_folder("kernels").glob("*/")
+    complete = [path for path in folders if path.suffix != ".new"]
     return max(complete, key=lambda path: path.stat().st_mtime, default=None)
 
 
@@ -78,19 +74,15 @@ def _fetch(folder: Path) -> Path:
         return fresh.rename(fresh.with_suffix(""))
 
 
-class _new_folder:
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
     """An empty folder, gone afterwards."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir()
-        return self.path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 # ------------------------------------------------------------ apt

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import IN_MACHINE
+from .commandline import MOST_SHARES
 from .errors import JobError
 from .topology import Topology
 
@@ -17,8 +20,8 @@ OUTPUTS = ("stdout", "stderr")
 
 #: Folders that a guest has of its own.
 _ITS_OWN = tuple(map(Path, ("/proc", "/sys", "/dev", "/run")))
-#: QEMU's command line has room for as many shares.
-_MOST_RESULTS = 10
+#: One share is the host's root.
+_MOST_RESULTS = MOST_SHARES - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,12 @@ class Job:
     @property
     def all_ports(self) -> list[str]:
         return [*STANDARD_PORTS, *self.ports]
+
+
+def environment_in(topology: str) -> dict[str, str]:
+    """This process's environment, and that it is a machine; `topology` is a name or a file."""
+    place = str(Path(topology).resolve()) if topology.endswith(".toml") else topology
+    return {**os.environ, IN_MACHINE: place}
 
 
 def check(job: Job) -> None:

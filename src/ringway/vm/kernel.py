@@ -11,6 +11,9 @@ from .distribution import fetch_kernel
 from .errors import UnavailableError
 from .image import kernel_release, uncompressed
 
+#: Names a kernel for every use that names none.
+VARIABLE = "RINGWAY_VM_KERNEL"
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -32,12 +35,14 @@ def find_kernel(wanted: Path | None = None) -> Kernel:
     """The kernel to start.
 
     wanted: a kernel image, or a folder that holds ``boot/vmlinuz-*`` and ``lib/modules``, as a
-    distribution's kernel package does when it is unpacked; None looks for one: the distribution's,
-    downloaded by its package manager when it is not yet in the cache, else the host's own.
+    distribution's kernel package does when it is unpacked; None: what the variable
+    RINGWAY_VM_KERNEL names, else the distribution's, downloaded by its package manager when it is
+    not yet in the cache, else the host's own.
     Raises UnavailableError that says for each what was wrong.
     """
-    if wanted is not None:
-        return _given(wanted)
+    named = os.environ.get(VARIABLE)
+    if wanted is not None or named:
+        return _given(wanted or Path(str(named)))
     reasons = []
     for find in (_distribution, _host):
         try:
@@ -54,12 +59,12 @@ def _given(wanted: Path) -> Kernel:
     if wanted.is_dir():
         return _unpacked(wanted, f"given: {wanted}")
     release = kernel_release(wanted)
-    beside = wanted.resolve().parents[1] / "lib/modules" if len(wanted.parts) > 1 else Path("/")
-    for modules in (beside / release, Path("/lib/modules", release)):
+    beside = wanted.resolve().parent.parent / "lib/modules" / release
+    for modules in (beside, Path("/lib/modules", release)):
         if modules.is_dir():
             return _kernel(wanted, release, modules, f"given: {wanted}")
     raise UnavailableError(
-        f"there are no modules for {wanted}: neither {beside / release} nor /lib/modules/{release}"
+        f"there are no modules for {wanted}: neither {beside} nor /lib/modules/{release}"
     )
 
 
@@ -68,9 +73,13 @@ def _distribution() -> Kernel:
     return _unpacked(folder, f"the distribution's; delete {folder} to have it fetched anew")
 
 
+def host_image() -> Path:
+    """Where the kernel that runs here lies, if it does."""
+    return Path("/boot", f"vmlinuz-{os.uname().release}")
+
+
 def _host() -> Kernel:
-    release = os.uname().release
-    image, modules = Path("/boot", f"vmlinuz-{release}"), Path("/lib/modules", release)
+    image, modules = host_image(), Path("/lib/modules", os.uname().release)
     if not os.access(image, os.R_OK):
         raise UnavailableError(f"the host's own kernel, {image}, is missing or cannot be read")
     if not modules.is_dir():

@@ -25,7 +25,7 @@ BASE = {
 #: What a kernel needs for a machine with an IOMMU.
 IOMMU = {"CONFIG_INTEL_IOMMU": "the IOMMU", "CONFIG_IRQ_REMAP": "VFIO with that IOMMU"}
 
-#: Order in which the same module may be found, and how it is unpacked.
+#: A module's file, and how it is packed.
 _KINDS = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 
 
@@ -36,8 +36,8 @@ class Modules:
         self._kernel = kernel
         self._files = {
             _plain(file.name): file
-            for kind in _KINDS
-            for file in kernel.modules.glob(f"kernel/**/*{kind}")
+            for file in kernel.modules.glob("kernel/**/*.ko*")
+            if file.name.endswith(_KINDS)
         }
         self._builtin = _builtin(kernel.modules)
         config = kernel.config

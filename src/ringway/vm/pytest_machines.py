@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +14,11 @@ import pytest
 
 from .errors import MachineError, UnavailableError
 from .host import Host, find_host
-from .job import Job
+from .job import Job, environment_in
 from .machine import Machine
 from .pytest_link import Guest, GuestError, MachineLike
 from .pytest_marks import topology
-from .pytest_plugin import IN_MACHINE, PORT
+from .pytest_plugin import PORT
 from .qemu import TopologyError
 
 #: Machines of one topology that may be lost before its other tests fail without one.
@@ -77,7 +76,7 @@ class Machines:
         self._config = config
         self._say = say
         self._needed = mode != "auto"
-        kernel = option(config, "emulated_nvme_kernel") or os.environ.get("RINGWAY_VM_KERNEL")
+        kernel = option(config, "emulated_nvme_kernel")
         default = Starter(mode, Path(kernel) if kernel else None)
         self._starter = config.stash.get(STARTER, default)
         self._guest: Guest | None = None
@@ -133,7 +132,7 @@ class Machines:
         return self._guest
 
     def _job(self, name: str) -> Job:
-        environment = {**os.environ, IN_MACHINE: name}
+        environment = environment_in(name)
         environment.pop("PYTEST_CURRENT_TEST", None)
         return Job(
             command=[sys.executable, "-c", _START, json.dumps(sys.path), *self._arguments()],

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import IN_MACHINE
+
 if TYPE_CHECKING:
     from .guest_api import EmulatedNvme
 
 MARK = "emulated_nvme"
-#: Set in every machine, to the name of its topology or the file that it is in.
-IN_MACHINE = "RINGWAY_VM"
 #: The port between the two sessions of pytest.
 PORT = "pytest"
 #: The variable for a file descriptor in its place, where tests have a process for a machine.

@@ -1,4 +1,4 @@
-"""QEMU's monitor, QMP: unplugging a controller, resizing a namespace, while they are in use."""
+"""QEMU's monitor, QMP: unplugging a controller, failing its commands, while it is in use."""
 
 from __future__ import annotations
 
