@@ -21,6 +21,7 @@ RELEASE = "6.1.0-9-amd64"
 @pytest.fixture(autouse=True)
 def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("RINGWAY_VM_KERNEL", raising=False)
 
 
 def module_file(depends: str = "") -> bytes:
@@ -49,6 +50,15 @@ def test_a_folder_is_taken_with_its_kernel_uncompressed(root: Path) -> None:
     assert found.release == RELEASE
     assert found.modules == root / "lib/modules" / RELEASE
     assert found.image.read_bytes() == ELF
+
+
+def test_the_variable_names_a_kernel_where_nobody_else_does(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGWAY_VM_KERNEL", str(root))
+    assert find_kernel().origin == f"given: {root}"
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        find_kernel(tmp_path / "another")
 
 
 def test_the_uncompressed_kernel_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
